@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store: one page file opened by this process, shared by its threads. It reads states, and for the
+ * process that may write it runs the commit, confirmation and recovery protocols of docs/design.md
+ * (invariants I1 to I7). It knows nothing of shared memory: who shares the file with other processes
+ * (prefixes/) gives it a `store_host`, tests give it a fake one.
+ *
+ * Turns: one transaction at a time per store ("the turn", a mutex among threads); the writer lock between
+ * processes is taken through the host when a turn begins without it, and let go when no thread of this
+ * process waits for a turn and no flush is in flight.
+ */
+#ifndef DURAMEN_ENGINE_STORE_H
+#define DURAMEN_ENGINE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/dirty.h"
+#include "engine/file.h"
+#include "engine/tree.h"
+
+struct store;
+struct txn;
+
+/* What a state record says about its state; enough to read it. */
+struct state {
+	uint64_t number;
+	uint64_t previous;              /* the commit before it; 0: none */
+	uint64_t oldest;                /* the oldest retained state, as of this state */
+	uint64_t states;                /* how many are retained, this one included */
+	uint64_t record;                /* page number of its record */
+	uint32_t record_pages;
+	uint32_t flags;                 /* enum state_flag */
+	int64_t  time_ns;               /* since 1970; never before its predecessor's */
+	struct tree catalog;
+	struct tree system;
+	uint64_t written_bytes;         /* by this commit, its record included */
+	uint64_t commits;               /* since the file was made */
+	uint64_t file_pages;            /* pages in use or free; the file has at least so many */
+	uint64_t live_pages;            /* reached by this state: data, system, records since the last fold */
+	uint64_t retained_pages;        /* retired data pages that older retained states still reach */
+	char     label[64];
+	char     keep[64];              /* the retention policy's text */
+};
+enum state_flag {
+	STATE_MAINTENANCE = 1,          /* holds no change of data: skipped by log, -N and watch */
+	STATE_ASYNC = 2,
+};
+
+/* ---- The host: what the engine asks of shared memory ---- */
+
+struct store_shared {
+	uint64_t visible;               /* newest published state; 0: none on this boot */
+	uint64_t record;                /* its record's page */
+	uint64_t durable;               /* newest state that shared memory says is on disk */
+	uint64_t next;                  /* state number to hand out next (when clean) */
+	uint64_t epoch;
+	bool     clean;                 /* the last holder let go after a successful flush (I6) */
+};
+
+struct store_pins {
+	const uint64_t *states;         /* sorted, distinct; good until the next scan */
+	size_t   n;
+	bool     everything;            /* a reader is about to pin: free nothing now */
+	uint64_t from;                  /* [from, infinity) is pinned too; UINT64_MAX: no */
+};
+
+struct store_host {
+	void *ctx;
+	/*
+	 * Takes the writer lock between processes, marks shared memory unclean, says what it found before.
+	 * timeout_ms: -1 for ever. DUR_E_LOCKED with a message. Also checks that the path still leads here.
+	 */
+	int  (*lock)(void *ctx, int timeout_ms, struct store_shared *found);
+	/* Lets go; words->clean, next and epoch go into shared memory first. */
+	void (*unlock)(void *ctx, const struct store_shared *words);
+	/* Another process waits for the lock. */
+	bool (*wanted)(void *ctx);
+	/* Makes a state visible (and durable, if so), wakes readers. Stores are in publishing order. */
+	void (*publish)(void *ctx, uint64_t state, uint64_t record, bool durable);
+	void (*durable)(void *ctx, uint64_t state);
+	/* A scan of the pins begun now. */
+	int  (*pins)(void *ctx, struct store_pins *pins);
+	/* Something to tell (takeover, recovery, fall-back): level as in syslog(3). */
+	void (*log)(void *ctx, int level, const char *text);
+};
+
+/* ---- Opening ---- */
+
+struct store_options {
+	uint32_t file_flags;            /* FILE_RAW, FILE_MEMORY: only for store_create */
+	const char *keep;               /* store_create: the retention policy ("all", "last:N") */
+	uint32_t async_ms;              /* an async commit is on disk after this */
+	uint64_t memory_bytes;          /* default limit of a transaction's private pages */
+	struct io *io;                  /* NULL: io_open(); tests give their double */
+	const uint8_t *uuid;            /* store_create; NULL: random */
+};
+
+/*
+ * Makes the empty prefix, state 1, confirmed and flushed, in the empty file fd (kept open, not owned). The
+ * caller gives it its name by rename or link afterwards, so that nobody sees half of it.
+ */
+int store_create(int fd, const struct store_options *options);
+/* Opens fd (owned). host NULL: for reading only. Reads superblock and slots, recovers nothing. */
+int store_open(int fd, bool read_only, const struct store_options *options,
+               const struct store_host *host, struct store **store);
+/*
+ * Ends it: makes everything durable, confirms, lets go of the lock if this process has it. Errors of that
+ * are returned, memory is freed all the same. No transaction may be open.
+ */
+int store_close(struct store *store);
+void store_forked(struct store *store);
+struct file *store_file(struct store *store);
+
+/* ---- Reading states (any thread, no lock) ---- */
+
+/*
+ * Decodes a record at the page that shared memory gave for a state. Fast when seen before: a snapshot's
+ * catalog is at a fixed place in it. DUR_E_CORRUPT.
+ */
+int store_catalog(struct store *store, uint64_t state, uint64_t record, struct tree *catalog);
+int store_state(struct store *store, uint64_t state, uint64_t record, struct state *out);
+/* A retained state, looked up in newest (which the caller has pinned). DUR_E_GONE with a message. */
+int store_find(struct store *store, const struct state *newest, uint64_t number, struct state *out);
+/* The last retained state at or before a time; 1: none. */
+int store_find_time(struct store *store, const struct state *newest, int64_t time_ns, uint64_t *number);
+/* The state n commits (maintenance not counted) before newest; 0 is newest itself. 1: not that many. */
+int store_back(struct store *store, const struct state *newest, uint64_t n, uint64_t *number);
+/* Retained states from one on (0: newest / oldest), downward or upward. *n < cap: the end. */
+int store_states(struct store *store, const struct state *newest, uint64_t from, bool upward,
+                 struct state *out, uint32_t cap, uint32_t *n);
+
+/* ---- Writing ---- */
+
+/*
+ * Brings shared memory to life if nothing is published on this boot or the last writer did not let go
+ * cleanly: takes the lock, recovers, publishes, lets go. Attach calls it when host says nothing is visible.
+ * DUR_E_CORRUPT and nothing changed if no state can be had.
+ */
+int store_recover(struct store *store, int timeout_ms);
+
+struct txn {
+	struct store *store;
+	uint64_t number;                /* the state it becomes */
+	struct state base;              /* what it was begun on */
+	struct tree  catalog;           /* change it through tree.h on &dirty */
+	struct tree  system;            /* the engine's own */
+	struct dirty dirty;
+	void *extra;                    /* private to the engine */
+};
+
+/* Takes the turn and a number. timeout_ms as in poll(2). DUR_E_LOCKED, -EDEADLK (this thread has it),
+ * DUR_E_FAILED (a flush failed: attach anew), -ENOMEM. */
+int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, struct txn **txn);
+
+struct commit_options {
+	bool async;
+	const char *label;              /* NULL: none; at most 63 bytes */
+	const char *keep;               /* a new retention policy, NULL: as it was (a maintenance state) */
+};
+/*
+ * Commits; durable: returns when it is on disk and published. On success txn is freed and *state tells the
+ * new state. On failure txn is as before (abort it or retry) unless the flush failed (DUR_E_FAILED: aborted).
+ */
+int store_commit(struct txn *txn, const struct commit_options *options, struct state *state);
+void store_abort(struct txn *txn);
+
+/* Makes all visible states durable now (no-op if they are). */
+int store_sync(struct store *store);
+/*
+ * What is due: flush async commits, confirm after idleness, let go of the lock if wanted. Called by the
+ * host's background thread; returns milliseconds until it wants to be called again, -1: when something is
+ * committed (store_wake is called through the host? no: poll store_due), or a negative error.
+ */
+int store_tick(struct store *store, int *next_ms);
+/* Lets go of the writer lock between processes when idle (everything flushed first). */
+int store_let_go(struct store *store);
+
+/* ---- Looking inside ---- */
+
+struct store_stat {
+	uint64_t flushes, epoch, free_pages;
+	const char *io_name;
+	bool holds_lock;
+	bool failed;
+};
+/* free_pages is exact as of `newest` when this process is the writer, else from newest's own counters. */
+int store_stat(struct store *store, const struct state *newest, struct store_stat *out);
+
+struct store_problem {
+	uint64_t page, state;
+	const char *text;
+};
+struct check_options {
+	bool history;                   /* every retained state, not only the newest */
+	void (*report)(void *ctx, const struct store_problem *problem);
+	int  (*progress)(void *ctx, uint64_t done, uint64_t total);     /* nonzero: -ECANCELED */
+	void *ctx;
+};
+/*
+ * Every page of the file accounted for exactly once as of `newest` (pinned by the caller; NULL: the best
+ * slot's state, for a file that nobody has attached): reachable, retired, free or metadata. 0 or DUR_E_CORRUPT.
+ */
+int store_check(struct store *store, const struct state *newest, const struct check_options *options);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keyed copy-on-write B+tree: byte-string keys in memcmp order, cells as values. It serves the catalog
+ * and the system tree. Every branch entry carries its subtree's count, so rank, select and range counts
+ * are exact and O(log n).
+ *
+ * A cell is opaque but for its first byte: with CELL_RUN set it ends in {birth u64, page number u48,
+ * length u64}, the run that holds the value (see value.h); the tree retires that run with the entry.
+ *
+ * Nothing here recurses on what a page says: depth is bounded by TREE_DEPTH_MAX and every level is checked
+ * to be one below its parent's.
+ */
+#ifndef DURAMEN_ENGINE_TREE_H
+#define DURAMEN_ENGINE_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/dirty.h"
+#include "engine/page.h"
+
+enum {
+	TREE_KEY_MAX = 1024,            /* bytes of an encoded key */
+	TREE_DEPTH_MAX = 24,
+	TREE_CELL_MAX = 1900,           /* cell bytes that stay inline, if key and cell fit TREE_ENTRY_MAX */
+	TREE_ENTRY_MAX = 1990,          /* so that two entries always fit a leaf */
+	CELL_RUN = 0x80,
+	CELL_RUN_BYTES = 22,
+};
+
+/* By value; stored in state records as root number (6), birth (8), count (8), depth (1). */
+struct tree {
+	struct page_ptr root;           /* number 0: empty */
+	uint64_t count;
+	uint32_t depth;                 /* levels; 0: empty */
+	uint32_t class;                 /* enum page_class, set by who opens it */
+};
+
+struct cell {
+	const uint8_t *bytes;           /* in the page: good until the next write in a transaction */
+	uint32_t len;
+};
+
+/* ---- Reading ---- */
+
+/* 0, 1: not there, DUR_E_CORRUPT. */
+int tree_get(const struct pager *pager, const struct tree *tree, const void *key, size_t len,
+             struct cell *cell);
+struct tree_key {
+	const void *key;
+	size_t len;
+};
+/* n look-ups, eight interleaved with prefetch; cells[i].bytes NULL: not there. */
+int tree_get_many(const struct pager *pager, const struct tree *tree, const struct tree_key *keys,
+                  uint32_t n, struct cell *cells);
+/* Entries before key; 0: key is there, 1: it is not (rank set all the same). */
+int tree_rank(const struct pager *pager, const struct tree *tree, const void *key, size_t len,
+              uint64_t *rank);
+
+/*
+ * A cursor keeps its path and prefetches the next leaf; no allocation. It is at an entry, or before the
+ * first / past the last. Good until a write; then seek again.
+ */
+struct cursor {
+	struct pager pager;
+	struct tree  tree;
+	uint32_t depth;                 /* levels on the path; 0: nothing there */
+	uint32_t key_len;               /* of key[], assembled lazily */
+	struct {
+		const struct page *page;
+		uint32_t at, n;
+	} level[TREE_DEPTH_MAX];        /* [0] the leaf */
+	uint8_t  key[TREE_KEY_MAX];     /* assembled: pages store keys without their shared prefix */
+};
+
+void cursor_open(struct cursor *c, const struct pager *pager, const struct tree *tree);
+/* To the first entry at or after key. 0 or 1 (past the last). */
+int cursor_seek(struct cursor *c, const void *key, size_t len);
+/* To the last entry before key. 0 or 1 (there is none). */
+int cursor_seek_before(struct cursor *c, const void *key, size_t len);
+int cursor_first(struct cursor *c);
+int cursor_last(struct cursor *c);
+/* To the n-th entry (0..). 0 or 1. */
+int cursor_nth(struct cursor *c, uint64_t n);
+/* 0, or 1 at the end (the cursor then is past the last / before the first). */
+int cursor_next(struct cursor *c);
+int cursor_prev(struct cursor *c);
+/* The entry it is at; key and cell are good until the next step. key or cell may be NULL. */
+void cursor_entry(struct cursor *c, const void **key, size_t *len, struct cell *cell);
+
+/* ---- Writing (tree's pages in d; call dirty_relieve() between operations) ---- */
+
+/* Puts a cell; *existed (may be NULL): an entry was replaced. A run that the old cell named is retired. */
+int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
+             size_t cell_len, bool *existed);
+/* 0, 1: was not there. Rebalances: nodes below a third are merged or filled from a neighbour. */
+int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len);
+/*
+ * Removes keys in [from, to) (NULL: open end). Whole subtrees go without reading their leaves unless their
+ * entry says that runs hang below. *n: how many entries went.
+ */
+int tree_clear(struct dirty *d, struct tree *tree, const void *from, size_t from_len, const void *to,
+               size_t to_len, uint64_t *n);
+
+/* ---- Looking at every page (check, compaction) ---- */
+
+struct tree_visitor {
+	void *ctx;
+	/* each page and each run of the tree; n > 1: a run. Nonzero ends the walk and is returned. */
+	int (*page)(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level);
+	/* a structural problem: the walk goes on beside it */
+	void (*problem)(void *ctx, struct page_ptr ptr, const char *text);
+	/* subtrees at or below this birth are not entered; UINT64_MAX never matches. 0: enter all */
+	bool (*skip)(void *ctx, struct page_ptr ptr);
+};
+/* Checks order, fences, counts, depths, heap accounting of every node, verifies every page's checksum. */
+int tree_walk(const struct pager *pager, const struct tree *tree, const struct tree_visitor *visitor);
+
+#endif
