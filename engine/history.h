@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What becomes of pages and states over time. The system tree, whose root is in each record, holds, as of
+ * the last fold:
+ *
+ *   'F' chunk        be32            free pages of 8,192 pages of the file: runs or a bitmap
+ *   'S' state        be64            the state index: time, catalog root, counters, label
+ *   'D' death, part  be64 be16       dead lists: data pages retired by a state, still retained
+ *   'L' page         be64            pages retired that only a pin held at the fold
+ *   'H'                              counters as of the fold
+ *
+ * What happened since stands in the records from the fold's on; a writer replays them (at most some
+ * hundred), nobody scans the file. A fold rides in an ordinary commit every HISTORY_FOLD_EVERY commits.
+ *
+ * Release (I1, I2): a retired page is free when the state that retired it is durable and published, no
+ * retained state and no pin found by a scan begun after that lies in [birth, death), and, for a record, the
+ * safe slot's base has reached it. Pages that only a pin holds wait in a list of that pin, so that a scan
+ * costs what it frees.
+ *
+ * The functions that change memory are called under the turn; those that read states by any thread.
+ */
+#ifndef DURAMEN_ENGINE_HISTORY_H
+#define DURAMEN_ENGINE_HISTORY_H
+
+#include "engine/record.h"
+#include "engine/store.h"
+
+enum { HISTORY_FOLD_EVERY = 256 };
+
+struct history;
+
+int  history_open(struct file *file, struct history **history);
+void history_close(struct history *history);
+
+/*
+ * Brings the memory to the state of `newest` by loading the fold and replaying the records since. Used when
+ * a writer starts, after recovery, and when another process has written meanwhile.
+ */
+int history_load(struct history *history, const struct record *newest);
+/* Whether it stands at this state (same number and record page). */
+bool history_stands_at(const struct history *history, uint64_t number, uint64_t record);
+
+/* ---- Space for a transaction (the dirty_host of commit.c forwards to these) ---- */
+
+/* n contiguous pages for a spill or a run; grows the file (by the caller's own writes if large). */
+int  history_take(struct history *history, uint64_t n, uint64_t *no);
+void history_give(struct history *history, uint64_t no, uint64_t n);
+/*
+ * Space for a commit's n pages: one extent while there is a free run that long; scattered over the lowest
+ * holes once free space passes half of what is live; else the file grows. *n_extents <= cap; cap >= 1.
+ */
+int  history_extents(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
+                     unsigned *n_extents);
+
+/* ---- Commit ---- */
+
+/*
+ * Fills what the new record says of history: oldest, states, commits, file_pages, live_pages,
+ * retained_pages, keep, fold, fold_record, drained. previous is the record it builds on. The policy is
+ * record->state.keep. retained_pages and live_pages count what txn retires; n_pages are its pages with
+ * the record's. Call after placing.
+ */
+int  history_describe(struct history *history, const struct record *previous, struct record *record);
+/* A fold is due: call history_fold() before placing. */
+bool history_fold_due(const struct history *history);
+/*
+ * Puts what happened since the last fold into txn->system (its own pages in txn->dirty, class system), and
+ * retires the records it makes superfluous. On failure the transaction is barred. Nothing in memory
+ * changes until history_committed().
+ */
+int  history_fold(struct history *history, struct txn *txn);
+/* The record stands (its pages and its bytes are written, it is the head). folded: history_fold() ran. */
+int  history_committed(struct history *history, const struct record *record, bool folded);
+/* The transaction that called history_fold() failed to commit. */
+void history_fold_undo(struct history *history);
+
+/*
+ * Gives free what may go now. durable: the newest state that is durable and published; safe_base: the base
+ * of the safe slot. pins: of a scan begun after that publishing. Bounded work a call.
+ */
+int  history_release(struct history *history, uint64_t durable, uint64_t durable_oldest,
+                     uint64_t safe_base, const struct store_pins *pins);
+/* Anything that a release could free, if pins allow (saves the scan). */
+bool history_release_due(const struct history *history, uint64_t durable, uint64_t durable_oldest);
+
+uint64_t history_free_pages(const struct history *history);
+
+/* ---- Reading states (any thread; the newest is pinned by the caller) ---- */
+
+int history_find(struct file *file, const struct record *newest, uint64_t number, struct state *out);
+int history_find_time(struct file *file, const struct record *newest, int64_t time_ns, uint64_t *number);
+int history_back(struct file *file, const struct record *newest, uint64_t n, uint64_t *number);
+int history_states(struct file *file, const struct record *newest, uint64_t from, bool upward,
+                   struct state *out, uint32_t cap, uint32_t *n);
+
+/* ---- For check: every page that is not reachable, as of a record ---- */
+
+struct history_visitor {
+	void *ctx;
+	int (*free)(void *ctx, uint64_t no, uint64_t n);
+	int (*retired)(void *ctx, const struct retired *retired, uint64_t death);
+	int (*record)(void *ctx, uint64_t no, uint64_t n);      /* records from the newest to the fold's */
+};
+int history_visit(struct file *file, const struct record *newest, const struct history_visitor *visitor);
+
+#endif
