@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A treap (Seidel and Aragon, 1996) in one array, by split and join; `longest` is kept as the maximum over
+ * the subtree. Depth is logarithmic with overwhelming probability, so recursion on it is safe: priorities
+ * come from our own generator, never from a file.
+ */
+#include "engine/runs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void runs_init(struct runs *runs)
+{
+	*runs = (struct runs){ .seed = 0x9e3779b97f4a7c15u };
+}
+
+void runs_free(struct runs *runs)
+{
+	free(runs->nodes);
+	runs_init(runs);
+}
+
+void runs_clear(struct runs *runs)
+{
+	runs->n_nodes = runs->free_node = runs->root = runs->count = 0;
+	runs->total = 0;
+}
+
+/* xorshift64*: priorities need no more. */
+static uint32_t priority(struct runs *runs)
+{
+	runs->seed ^= runs->seed >> 12;
+	runs->seed ^= runs->seed << 25;
+	runs->seed ^= runs->seed >> 27;
+	return (uint32_t)(runs->seed * 0x2545f4914f6cdd1du >> 32);
+}
+
+/* Makes sure that two more nodes can be had without failing. */
+static int reserve(struct runs *runs)
+{
+	if (runs->n_nodes + 3 > runs->cap_nodes) {
+		uint32_t cap = runs->cap_nodes ? runs->cap_nodes * 2 : 64;
+		struct runs_node *grown = realloc(runs->nodes, cap * sizeof *grown);
+		if (!grown)
+			return -ENOMEM;
+		memset(grown + runs->cap_nodes, 0, (cap - runs->cap_nodes) * sizeof *grown);
+		runs->nodes = grown;
+		runs->cap_nodes = cap;
+	}
+	return 0;
+}
+
+static uint32_t node_new(struct runs *runs, uint64_t start, uint64_t n, uint64_t payload)
+{
+	uint32_t i = runs->free_node;
+
+	if (i)
+		runs->free_node = runs->nodes[i].left;
+	else
+		i = ++runs->n_nodes; /* 0 stands for none */
+	runs->nodes[i] = (struct runs_node){ .start = start, .n = n, .longest = n, .payload = payload,
+		.priority = priority(runs) };
+	runs->count++;
+	runs->total += n;
+	return i;
+}
+
+static void node_drop(struct runs *runs, uint32_t i)
+{
+	runs->total -= runs->nodes[i].n;
+	runs->count--;
+	runs->nodes[i].left = runs->free_node;
+	runs->free_node = i;
+}
+
+static void update(struct runs_node *nodes, uint32_t i)
+{
+	struct runs_node *x = &nodes[i];
+
+	x->longest = x->n;
+	if (x->left && nodes[x->left].longest > x->longest)
+		x->longest = nodes[x->left].longest;
+	if (x->right && nodes[x->right].longest > x->longest)
+		x->longest = nodes[x->right].longest;
+}
+
+/* Splits into starts below key and starts from key on. */
+static void split(struct runs_node *nodes, uint32_t i, uint64_t key, uint32_t *low, uint32_t *high)
+{
+	if (!i) {
+		*low = *high = 0;
+	} else if (nodes[i].start < key) {
+		split(nodes, nodes[i].right, key, &nodes[i].right, high);
+		*low = i;
+		update(nodes, i);
+	} else {
+		split(nodes, nodes[i].left, key, low, &nodes[i].left);
+		*high = i;
+		update(nodes, i);
+	}
+}
+
+static uint32_t join(struct runs_node *nodes, uint32_t low, uint32_t high)
+{
+	if (!low || !high)
+		return low ? low : high;
+	if (nodes[low].priority > nodes[high].priority) {
+		nodes[low].right = join(nodes, nodes[low].right, high);
+		update(nodes, low);
+		return low;
+	}
+	nodes[high].left = join(nodes, low, nodes[high].left);
+	update(nodes, high);
+	return high;
+}
+
+/* The last run that starts at or before no; 0: none. */
+static uint32_t at_or_before(const struct runs *runs, uint64_t no)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = runs->root; i;) {
+		if (runs->nodes[i].start <= no) {
+			best = i;
+			i = runs->nodes[i].right;
+		} else {
+			i = runs->nodes[i].left;
+		}
+	}
+	return best;
+}
+
+static uint32_t first_from(const struct runs *runs, uint64_t no)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = runs->root; i;) {
+		if (runs->nodes[i].start >= no) {
+			best = i;
+			i = runs->nodes[i].left;
+		} else {
+			i = runs->nodes[i].right;
+		}
+	}
+	return best;
+}
+
+static void insert(struct runs *runs, uint64_t start, uint64_t n, uint64_t payload)
+{
+	uint32_t low, high, i = node_new(runs, start, n, payload);
+
+	split(runs->nodes, runs->root, start, &low, &high);
+	runs->root = join(runs->nodes, join(runs->nodes, low, i), high);
+}
+
+/* Takes the node that starts exactly at start out of the tree. */
+static void erase(struct runs *runs, uint64_t start)
+{
+	uint32_t low, mid, high;
+
+	split(runs->nodes, runs->root, start, &low, &high);
+	split(runs->nodes, high, start + 1, &mid, &high);
+	runs->root = join(runs->nodes, low, high);
+	if (mid)
+		node_drop(runs, mid);
+}
+
+int runs_add(struct runs *runs, uint64_t start, uint64_t n, uint64_t payload, bool merge)
+{
+	int rc = reserve(runs);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	if (merge) {
+		uint32_t i = at_or_before(runs, start);
+		if (i && runs->nodes[i].start + runs->nodes[i].n == start) {
+			uint64_t was = runs->nodes[i].start;
+			n += runs->nodes[i].n;
+			erase(runs, was);
+			start = was;
+		}
+		i = first_from(runs, start);
+		if (i && runs->nodes[i].start == start + n) {
+			n += runs->nodes[i].n;
+			erase(runs, runs->nodes[i].start);
+		}
+	}
+	insert(runs, start, n, payload);
+	return 0;
+}
+
+int runs_remove(struct runs *runs, uint64_t start, uint64_t n, uint64_t *removed)
+{
+	uint64_t end = start + n, gone = 0;
+
+	for (;;) {
+		int rc = reserve(runs);
+		uint32_t i = at_or_before(runs, start);
+		if (rc < 0)
+			return rc;
+		if (!i || runs->nodes[i].start + runs->nodes[i].n <= start)
+			i = first_from(runs, start);
+		if (!i || runs->nodes[i].start >= end)
+			break;
+		struct runs_node x = runs->nodes[i];
+		uint64_t from = x.start > start ? x.start : start;
+		uint64_t to = x.start + x.n < end ? x.start + x.n : end;
+		erase(runs, x.start);
+		if (x.start < from)
+			insert(runs, x.start, from - x.start, x.payload);
+		if (to < x.start + x.n)
+			insert(runs, to, x.start + x.n - to, x.payload);
+		gone += to - from;
+	}
+	if (removed)
+		*removed = gone;
+	return 0;
+}
+
+static bool tell(const struct runs *runs, uint32_t i, uint64_t *start, uint64_t *n, uint64_t *payload)
+{
+	if (!i)
+		return false;
+	*start = runs->nodes[i].start;
+	*n = runs->nodes[i].n;
+	if (payload)
+		*payload = runs->nodes[i].payload;
+	return true;
+}
+
+bool runs_holds(const struct runs *runs, uint64_t no, uint64_t *start, uint64_t *n, uint64_t *payload)
+{
+	uint32_t i = at_or_before(runs, no);
+
+	if (i && runs->nodes[i].start + runs->nodes[i].n <= no)
+		i = 0;
+	return tell(runs, i, start, n, payload);
+}
+
+bool runs_at_or_after(const struct runs *runs, uint64_t no, uint64_t *start, uint64_t *n, uint64_t *payload)
+{
+	return runs_holds(runs, no, start, n, payload) ||
+	       tell(runs, first_from(runs, no), start, n, payload);
+}
+
+bool runs_first_fit(const struct runs *runs, uint64_t n, uint64_t from, uint64_t *start, uint64_t *len)
+{
+	const struct runs_node *nodes = runs->nodes;
+	uint32_t i = runs->root, best = 0;
+
+	/* Down along `from`: whatever lies right of the path starts at or after it. The lowest such
+	 * candidate is the last one met. */
+	uint32_t candidate = 0;
+	bool whole = false; /* candidate is a subtree, not a single node */
+	while (i && nodes[i].longest >= n) {
+		if (nodes[i].start >= from) {
+			if (nodes[i].n >= n) {
+				candidate = i;
+				whole = false;
+			} else if (nodes[i].right && nodes[nodes[i].right].longest >= n) {
+				candidate = nodes[i].right;
+				whole = true;
+			}
+			i = nodes[i].left;
+		} else {
+			i = nodes[i].right;
+		}
+	}
+	if (candidate && !whole)
+		best = candidate;
+	for (i = whole ? candidate : 0; i;) {
+		if (nodes[i].left && nodes[nodes[i].left].longest >= n) {
+			i = nodes[i].left;
+		} else if (nodes[i].n >= n) {
+			best = i;
+			break;
+		} else {
+			i = nodes[i].right;
+		}
+	}
+	return tell(runs, best, start, len, NULL);
+}
+
+uint64_t runs_longest(const struct runs *runs)
+{
+	return runs->root ? runs->nodes[runs->root].longest : 0;
+}
