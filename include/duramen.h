@@ -1,4 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Duramen: data in prefixes, one writer and any number of readers each, every commit a state that
+ * stays readable. This header is the manual; it needs nothing but a C11 or C++17 compiler.
+ *
+ * FIVE THINGS
+ *
+ *   type             made by                ended by                 lives           threads
+ *   dur_workspace *  dur_workspace_open()   dur_workspace_close()    past its        any, together
+ *                                                                    prefixes
+ *   dur_prefix *     dur_attach()           dur_detach()             past its views  any, together
+ *   dur_view *       dur_snapshot(),        dur_close(), once, on    until closed    one at a time
+ *                    dur_begin()            every path
+ *   dur_coll         dur_root()             nothing to free          as its view     its view's
+ *   dur_iter *       dur_scan()             dur_iter_close(), or     until then      its view's
+ *                                           its view's close
+ *   dur_value        you, or a read         nothing to free          BORROWING       copyable
+ *
+ * A workspace is a folder of prefixes. A prefix is one partition: a page file with its history of
+ * states. A view is something to read from: a snapshot of one state, or a transaction, which sees
+ * its own writes too. A collection in a view holds values; an iterator gives them in order. Calls
+ * that read take any view and do not care which it is; calls that write answer DUR_E_READ_ONLY in a
+ * snapshot. After a successful dur_commit() the transaction is a snapshot of the state it made: so
+ * every view is closed once, on every path.
+ *
+ * RESULTS
+ *
+ * 0 (DUR_OK) is done. 1 (DUR_NONE) is a plain no: not there, at the end, nothing newer; it is no
+ * error and sets no message. A negative result is an error: -errno for the system's, DUR_E_* for
+ * ours; dur_message() then says for this thread what went wrong and what to do next. After an error
+ * data and handles are as before the call; pointers and collections it would have given are NULL
+ * and {0}, other outputs are not touched. A NULL or {0} handle, a NULL output that must be given, a
+ * flag that the call does not take and a reserved field that is not zero answer DUR_E_MISUSE. These
+ * hold for every call and are not repeated below, nor are -ENOMEM, -EIO and DUR_E_CORRUPT, which
+ * any call that reads may give.
+ *
+ * A failed write bars the commit: dur_commit() returns that first error until the transaction is
+ * closed (DUR_LENIENT turns that off). So a run of writes needs one check, at its end.
+ *
+ * OPTIONS
+ *
+ * Zero, or NULL for the whole struct, is the default; reserved must be zero. An argument timeout_ms
+ * is as in poll(2), in milliseconds: -1 for ever, 0 not at all. Text is UTF-8.
+ *
+ * BORROWING
+ *
+ * In: the library copies what it needs before it returns and keeps no pointer of yours. Out: you
+ * never free what a read gave you. What is borrowed lasts
+ *   1. from a snapshot of DUR_LATEST (and what a commit left): until dur_close();
+ *   2. from a transaction: until the next writing call in it, its commit or its close;
+ *   3. from a snapshot opened by number, or with memory_bytes: until the next call on that view;
+ *   4. keys from an iterator: until its next step (they are assembled, not stored whole); from
+ *      dur_nth(): until the view's next dur_nth().
+ * "Use it or copy it before your next call" satisfies all four.
+ *
+ * THREADS AND PROCESSES
+ *
+ * Share workspaces and prefixes among threads freely. A view, its collections and its iterators are
+ * used by one thread at a time and may be handed over. Any number of processes attach the same
+ * prefix; one of them at a time has a transaction open, others wait their turn in dur_begin().
+ * Snapshots never wait for the writer, nor it for them. Durable commits of several threads share
+ * flushes. The library installs no signal handler, prints nothing, never exits, and calls you back
+ * only from the calls that say so, and under no lock. No call may be made from a signal handler.
+ *
+ * FORK
+ *
+ * In a forked child every handle of the parent is dead: calls answer DUR_E_FORKED, closing it frees
+ * memory only. The child opens its own workspace and attaches anew. Nothing is inherited across
+ * exec.
+ *
+ * CAVEATS: what not to do, and what then happens
+ *
+ *   - Keep bytes beyond their time (BORROWING): reading them is undefined. A dur_coll kept beyond
+ *     its view is found out (DUR_E_STALE) while its prefix is attached; a dur_view or dur_iter
+ *     pointer is not.
+ *   - Put a workspace on a network file system: locks and mappings do not hold between machines,
+ *     and a prefix written from two of them is damaged.
+ *   - Write to, truncate or replace a page file that is attached: damage is reported when it is
+ *     read (DUR_E_CORRUPT), but a truncated mapping kills its readers with SIGBUS. A writer that
+ *     finds another file at the path refuses to go on.
+ *   - Copy a page file while a writer has it attached: the copy may be torn, and is then refused or
+ *     recovered as after a power cut. A folder that nobody has attached may be copied and moved as
+ *     it is.
+ *   - Open or close a coordination file (NAME.coord) in a process that has its prefix attached: the
+ *     kernel then drops the process's record locks, and its snapshots may be taken for those of a
+ *     dead reader.
+ *   - Give readers no write access to the folder: a reader must be able to write its pins into the
+ *     coordination file, else dur_attach() answers -EACCES.
+ *   - Keep a snapshot open for long under "last:N": the pages only it still needs cannot be used
+ *     again. duramen readers shows who holds how much.
+ *   - Hold a transaction open for long: every other writer waits for it.
+ *   - Trust ASYNC commits before dur_sync(): a power cut takes back those that are not on disk yet,
+ *     newest first. Killing the process does not.
+ */
 #ifndef DURAMEN_H
 #define DURAMEN_H
 #include <stddef.h>
@@ -15,8 +108,30 @@ typedef struct dur_prefix    dur_prefix;
 typedef struct dur_view      dur_view;
 typedef struct dur_iter      dur_iter;
 
-/* ======== Values and errors ======== */
-/* A collection or an object in a view. Copy it freely; {0} is "no collection". Look at kind only. */
+/* ======== Values ========
+ *
+ * A value is a type, a length and a union; its layout is public and its size 40 bytes. Make it with
+ * the macros below, pass it by address. What a read gives is filled in the same way.
+ *
+ *	dur_value name = DUR_STR("Alice"), pair[] = { DUR_STR("de"), DUR_INT(49) };
+ *	dur_put(dur_root(txn), &name, &DUR_DOUBLE(0.5));
+ *	dur_put(dur_root(txn), &DUR_TUPLE(pair, 2), &DUR_BYTES("\0\1", 2));
+ *	if (dur_get(dur_root(txn), &name, &value) == 0 && value.type == DUR_DOUBLE)
+ *		printf("%g\n", value.f);
+ *
+ * Numbers that no C type can hold travel as their text. The catalog of a prefix is a map: its keys
+ * are scalars or tuples (typed keys: null < bool < ... as dur_compare() says; a tag is no part of a
+ * key), or, where the prefix was created with DUR_RAW, plain byte strings. This release keeps
+ * scalars and tuples in the catalog; the types of collections are declared for the releases that
+ * nest them, and putting one is refused with DUR_E_TYPE.
+ *
+ * A call that takes a key takes a path too: DUR_PATH("/users") is a JSON Pointer (RFC 6901) from
+ * the collection, DUR_STEPS(keys, n) the same with typed steps. A step in text is a string key; ~
+ * and a letter make it another type: ~i42, ~x00ff (bytes), ~u<uuid>. Strings are never parsed as
+ * paths.
+ */
+
+/* A collection in a view. Copy it freely; {0} is "no collection". Look at kind only. */
 typedef struct dur_coll {
 	dur_view *view;
 	uint64_t  at;           /* private */
@@ -41,7 +156,7 @@ enum dur_type {
 	DUR_TUPLE   = 13,       /* items, len: scalars and tuples */
 
 	DUR_MAP     = 32,       /* typed keys, in order -> values */
-	DUR_RAW_MAP = 33,       /* byte-string keys; a string key means its bytes, comes back as bytes */
+	DUR_RAW_MAP = 33,       /* byte-string keys; a string key means its bytes, comes back so */
 	DUR_SET     = 34,       /* typed members */
 	DUR_RAW_SET = 35,
 	DUR_LIST    = 36,       /* values by position */
@@ -61,9 +176,9 @@ enum dur_type {
 
 typedef struct dur_value {
 	uint32_t type;          /* enum dur_type */
-	uint16_t tag;           /* two bytes of your own that travel with a scalar; 0: none. Not in keys. */
+	uint16_t tag;           /* two bytes of yours, kept with a scalar; 0: none. Not in keys. */
 	int16_t  zone_min;      /* DUR_TIME: minutes east of UTC */
-	uint64_t len;           /* bytes of str and ptr; elements of items; entries of a collection */
+	uint64_t len;           /* bytes of str and ptr; elements of items; entries of a coll */
 	union {
 		int64_t     i;
 		double      f;
@@ -76,8 +191,9 @@ typedef struct dur_value {
 	};
 } dur_value;
 
-/* A type's name with parentheses makes a value of it: &DUR_INT(42) as an argument, DUR_INT(42) in an array.
- * Nothing is copied. Bindings fill the struct; reads set only the fields that their type uses. */
+/* A type's name with parentheses makes a value of it: &DUR_INT(42) as an argument, DUR_INT(42) in
+ * an array. Nothing is copied. Bindings fill the struct; reads set only the fields that their type
+ * uses. */
 #define DUR_CSTR         UINT64_MAX     /* len of an argument: str ends at its NUL */
 #define DUR_NULL()       ((dur_value){ .type = DUR_NULL })
 #define DUR_BOOL(x)      ((dur_value){ .type = DUR_BOOL,    .i = (x) ? 1 : 0 })
@@ -88,16 +204,31 @@ typedef struct dur_value {
 #define DUR_STR(s)       ((dur_value){ .type = DUR_STR,     .len = DUR_CSTR, .str = (s) })
 #define DUR_STRN(s, n)   ((dur_value){ .type = DUR_STR,     .len = (n), .str = (s) })
 #define DUR_BYTES(p, n)  ((dur_value){ .type = DUR_BYTES,   .len = (n), .ptr = (p) })
-#define DUR_TIME(s, ns, zone) ((dur_value){ .type = DUR_TIME, .zone_min = (zone), .time = { (s), (ns), 0 } })
+#define DUR_TIME(s, ns, zone) \
+	((dur_value){ .type = DUR_TIME, .zone_min = (zone), .time = { (s), (ns), 0 } })
 #define DUR_TUPLE(v, n)  ((dur_value){ .type = DUR_TUPLE,   .len = (n), .items = (v) })
 #define DUR_PATH(s)      ((dur_value){ .type = DUR_PATH,    .len = DUR_CSTR, .str = (s) })
 #define DUR_STEPS(v, n)  ((dur_value){ .type = DUR_STEPS,   .len = (n), .items = (v) })
-#define DUR_COLL(c)      ((dur_value){ .type = DUR_COLL,    .coll = (c) })      /* put: a clone; an object: a reference */
-#define DUR_NEW(kind, v, n) ((dur_value){ .type = (kind) | DUR_LITERAL, .len = (n), .items = (v) }) /* map: keys and values in turn */
+/* Put: a clone; of an object, a reference. */
+#define DUR_COLL(c)      ((dur_value){ .type = DUR_COLL,    .coll = (c) })
+/* A whole collection, written down; of a map, keys and values in turn. */
+#define DUR_NEW(kind, v, n) ((dur_value){ .type = (kind) | DUR_LITERAL, .len = (n), .items = (v) })
 
-/* -1, 0, 1: the order of typed keys, over all scalar types. */
+/*
+ * Compares two scalars or tuples in the order of typed keys, over all types.
+ * Returns -1, 0 or 1: *a stands before, at or after *b. Two that are no scalars, or malformed, are
+ * equal to each other and stand before all others.
+ * Threads: any. Cost: as memcmp of their encodings, no allocation.
+ */
 int dur_compare(const dur_value *a, const dur_value *b);
 
+/* ======== Errors ========
+ *
+ *	if ((rc = dur_attach(ws, "my-org/settings", 0, NULL, &p)) == -ENOENT)
+ *		rc = dur_attach(ws, "my-org/settings", DUR_CREATE, NULL, &p);
+ *	if (rc < 0)
+ *		fprintf(stderr, "%s (%s)\n", dur_message(), dur_strerror(rc));
+ */
 enum dur_result {
 	DUR_OK           = 0,
 	DUR_NONE         = 1,      /* a plain no: absent, at the end, timed out, not equal */
@@ -111,22 +242,27 @@ enum dur_result {
 	DUR_E_READ_ONLY  = -5008,  /* a write in a snapshot, or to a prefix attached read-only */
 	DUR_E_STALE      = -5009,  /* the collection is gone, or was borrowed and kept too long */
 	DUR_E_FORKED     = -5010,  /* a handle of the parent process: attach anew */
-	DUR_E_LOCKED     = -5011,  /* another writer holds the lock; the message says which process */
-	DUR_E_CONFLICT   = -5012,  /* optimistic: something read has changed since: close, run again */
+	DUR_E_LOCKED     = -5011,  /* another writer holds the lock; the message says which */
+	DUR_E_CONFLICT   = -5012,  /* optimistic: something read has changed: close, run again */
 	DUR_E_GONE       = -5013,  /* the state is no longer retained */
 	DUR_E_REFERENCED = -5014,  /* references to the object remain */
-	DUR_E_CONSTRAINT = -5015,  /* a required or unique field, a singleton, an immutable object */
-	DUR_E_CORRUPT    = -5016,  /* a checksum or structure is wrong; the message names the page */
+	DUR_E_CONSTRAINT = -5015,  /* a required or unique field, a singleton, an immutable */
+	DUR_E_CORRUPT    = -5016,  /* a checksum or structure is wrong; the message says where */
 	DUR_E_FORMAT     = -5017,  /* not a page file or backup stream, or one of a newer version */
-	DUR_E_FAILED     = -5018,  /* a flush failed earlier: detach and attach before you commit again */
-	DUR_E_PEER       = -5019   /* attach: a group commit was cut off and its peer named in the message is missing */
+	DUR_E_FAILED     = -5018,  /* a flush failed earlier: detach, attach, go on */
+	DUR_E_PEER       = -5019   /* a group commit was cut off, the peer in the message missing */
 };
 
-const char *dur_strerror(int result);   /* fixed text for any result; static */
-const char *dur_message(void);          /* this thread's last failed call, and what to do; until its next */
-const char *dur_version(void);          /* "0.1.0" */
+/* A fixed text for any result, -errno too. Static, never NULL. Threads: any. */
+const char *dur_strerror(int result);
+/* What this thread's last failed call said: what went wrong, and what to do next. "" before the
+ * first. Valid until the thread's next failed call. Threads: each has its own. */
+const char *dur_message(void);
+/* The library's version, "0.1.0". Static. */
+const char *dur_version(void);
 
-/* Each call lists the flags it takes and refuses others. */
+/* Each call lists the flags it takes and refuses others. Those that no entry below takes belong to
+ * calls that later releases add. */
 enum dur_flag {
 	DUR_CREATE     = 1 << 0,   DUR_EXCLUSIVE = 1 << 1,   DUR_READ_ONLY  = 1 << 2,
 	DUR_MEMORY     = 1 << 3,   DUR_RAW       = 1 << 4,   DUR_HOLD_LOCK  = 1 << 5,
@@ -139,22 +275,35 @@ enum dur_flag {
 	DUR_KEEP_GROUP = 1 << 24,  DUR_UNDO_GROUP = 1 << 25
 };
 
-typedef struct dur_progress {   /* long work calls it about ten times a second; nonzero cancels (-ECANCELED) */
+/* Long work calls it about ten times a second, in the calling thread; nonzero cancels the work,
+ * which then returns -ECANCELED. done and total are in bytes. */
+typedef struct dur_progress {
 	int (*call)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
 } dur_progress;
 
-/* ======== Workspace and prefix ======== */
+/* ======== Workspace and prefix ========
+ *
+ *	rc = dur_workspace_open("app-data", NULL, &ws);
+ *	if (rc == 0)
+ *		rc = dur_attach(ws, "my-org/settings", DUR_CREATE, NULL, &p);
+ *	dur_detach(p);
+ *	dur_workspace_close(ws);
+ *
+ * A prefix's name has parts of printable characters joined by "/", none of them empty, "." or "..",
+ * at most 255 bytes in all. Its page file lies below the workspace's folder; a file of a prefix
+ * needs no more than its folder to be moved with.
+ */
 typedef struct dur_workspace_options {
 	uint32_t mode, pad;     /* permission of new files; 0: 0600 */
-	void   (*log)(void *ctx, int syslog_level, const char *text);  /* takeovers, recoveries; may be NULL */
+	void   (*log)(void *ctx, int syslog_level, const char *text);   /* takeovers, recoveries */
 	void    *log_ctx;
 	uint64_t reserved[4];
 } dur_workspace_options;
 
 typedef struct dur_attach_options {
 	const char *keep;       /* new prefix: retention, as dur_keep(); NULL: "all" */
-	uint64_t    memory_bytes;     /* unwritten pages a transaction may hold before it spills; 0: 64 MiB */
+	uint64_t    memory_bytes;     /* pages a transaction holds before it spills; 0: 64 MiB */
 	uint32_t    async_ms;         /* an async commit is on disk after this; 0: 100 */
 	uint32_t    lock_ms;          /* wait for the writer lock; 0: no limit */
 	uint64_t    reserved[4];
@@ -167,28 +316,76 @@ typedef struct dur_prefix_info {
 	uint32_t flags, pad;            /* MEMORY */
 } dur_prefix_info;
 
-/* Opens the folder dir, making it if needed. Attaches nothing. */
+/*
+ * Opens the folder dir as a workspace, making it if needed (its parent must be there). Attaches
+ * nothing. dir is copied. log, if given, is called from any thread in the middle of other calls: it
+ * must not call the library.
+ * Lives: until dur_workspace_close().
+ * Errors: -ENOTDIR, -EACCES, -ENOENT (the parent).
+ * Threads: any; the workspace is shared freely. Cost: a few system calls.
+ */
 int dur_workspace_open(const char *dir, const dur_workspace_options *o, dur_workspace **ws);
-/* Frees it. -EBUSY while prefixes are attached. NULL is fine. */
+/*
+ * Frees the workspace. NULL is fine.
+ * Errors: -EBUSY while prefixes of it are attached; it then stays open.
+ * Threads: any, while no other uses it.
+ */
 int dur_workspace_close(dur_workspace *ws);
-/* Prefixes in name order, after skipping some; *n < cap: that was the end. */
+/*
+ * Lists prefixes in name order: fills out[0 .. *n) with those after the first skip. *n < cap: that
+ * was the end. In-memory ones are listed while a process has them attached.
+ * Errors: the system's for a folder that cannot be read; a file that is no page file is left out.
+ * Threads: any. Cost: a walk of the folder, and a page read from each file.
+ */
 int dur_prefixes(dur_workspace *ws, uint64_t skip, dur_prefix_info *out, uint32_t cap, uint32_t *n);
-/* Attaches "my-org/app/settings"; ws NULL: name is a file path. Cost does not grow with the file.
- * CREATE (EXCLUSIVE, MEMORY, RAW: the catalog has raw keys), READ_ONLY, HOLD_LOCK, KEEP_GROUP or UNDO_GROUP
- * (the answer to DUR_E_PEER). -ENOENT, -EEXIST, DUR_E_NAME, _FORMAT, _LOCKED. MEMORY, name NULL: private. */
+/*
+ * Attaches the prefix called name, such as "my-org/app/settings". ws NULL: name is a path of a
+ * file. After a crash, recovers it (the workspace's log is told).
+ * flags: CREATE makes it if it is not there, with EXCLUSIVE it must not be; READ_ONLY refuses
+ * transactions; HOLD_LOCK takes the writer lock now and keeps it until dur_detach(). For a new one:
+ * MEMORY keeps it in memory only, gone with its last detach (name NULL: private to this process);
+ * RAW gives its catalog raw keys. KEEP_GROUP and UNDO_GROUP, answers to DUR_E_PEER, come with group
+ * commits.
+ * o: keep counts for a new prefix only. memory_bytes bounds the memory of transactions, in bytes;
+ * lock_ms, the default wait of dur_begin() and the wait of HOLD_LOCK, and async_ms are
+ * milliseconds. Attaching a prefix twice gives two handles that share file, mapping and locks.
+ * Lives: until dur_detach(); the workspace must live longer.
+ * Errors: -ENOENT, -EEXIST (EXCLUSIVE), -EACCES (also: the coordination file cannot be written),
+ * -ENOSPC, DUR_E_NAME, DUR_E_FORMAT (no page file, or a newer version), DUR_E_LOCKED, DUR_E_CORRUPT
+ * (damage that recovery must not paper over; nothing was changed).
+ * Threads: any; the prefix is shared freely. Cost: some system calls, one recovery at most; not
+ * dependent on the file's size.
+ */
 int dur_attach(dur_workspace *ws, const char *name, uint32_t flags, const dur_attach_options *o,
                dur_prefix **p);
-/* Ends it. -EBUSY while views, logs or watches are open. NULL is fine. */
+/*
+ * Ends an attachment: makes its async commits durable and lets the writer lock go. NULL is fine.
+ * Errors: -EBUSY while views of it are open, it then stays attached. The flush's errors: it is
+ * detached all the same, commits not yet on disk may be lost.
+ * Threads: any, while no other uses it. Cost: a flush if it wrote, else some system calls.
+ */
 int dur_detach(dur_prefix *p);
-/* Deletes a prefix and all its states. -EBUSY while any process has it attached. */
+/*
+ * Deletes a prefix, all its states, and folders that become empty. There is no way back.
+ * Errors: -EBUSY while any process has it attached, this one too; -ENOENT, DUR_E_NAME.
+ * Threads: any.
+ */
 int dur_drop(dur_workspace *ws, const char *name);
 
-/* ======== Views: snapshot, begin, commit, close ======== */
+/* ======== Views: snapshot, begin, commit, close ========
+ *
+ *	rc = dur_begin(p, NULL, &txn);
+ *	dur_put(dur_root(txn), &DUR_STR("theme"), &DUR_STR("dark"));
+ *	if (rc == 0)
+ *		rc = dur_commit(txn, &(dur_commit_options){ .label = "night" }, &state);
+ *	dur_close(txn);
+ */
 #define DUR_LATEST 0u           /* state numbers start at 1: the empty prefix */
 
 typedef struct dur_view_options {
-	uint64_t memory_bytes;  /* snapshot: 0 mapped, else read through a private pool of at most this, ON_DISK
-	                           implied; transaction: as in dur_attach_options */
+	uint64_t memory_bytes;  /* snapshot: 0 mapped, else read through a private pool of at
+	                           most this, ON_DISK implied; transaction: as in
+	                           dur_attach_options */
 	uint32_t flags;         /* snapshot: ON_DISK; begin: NO_WAIT, OPTIMISTIC, LENIENT */
 	uint32_t lock_ms;       /* begin: 0: as attached */
 	uint64_t reserved[4];
@@ -201,80 +398,246 @@ typedef struct dur_commit_options {
 	uint64_t    reserved[4];
 } dur_commit_options;
 
-/* Opens a state to read; nobody waits for anybody. DUR_E_GONE. About 10 ns mapped. */
+/*
+ * Opens a state to read, DUR_LATEST or one by its number. Nobody waits for anybody, and the state
+ * stays whole until it is closed, whatever the writer does.
+ * o: flags ON_DISK takes the newest state that is on disk, where DUR_LATEST may be one an async
+ * commit has only made visible.
+ * Lives: until dur_close(); the prefix must live longer. Pins the state in shared memory until
+ * then.
+ * Errors: DUR_E_GONE (not retained, or never was a state), -EUSERS (too many processes read this
+ * prefix).
+ * Threads: any may open one; it is then used by one at a time. Cost: no system call (but for a
+ * process's first); of the latest some tens of ns, of an old one a look-up in the history, O(log
+ * states).
+ */
 int dur_snapshot(dur_prefix *p, uint64_t state, const dur_view_options *o, dur_view **snap);
-/* Opens a transaction on the newest state: takes the writer lock, in turn. DUR_E_LOCKED, -EDEADLK if
- * this thread has it. OPTIMISTIC: no lock until commit; what is read is remembered and checked then. */
+/*
+ * Opens a transaction on the newest state: takes the writer lock, in turn with other threads and
+ * processes.
+ * o: memory_bytes, bytes of unwritten pages before it spills to the file, 0 as attached; lock_ms,
+ * milliseconds to wait for the lock, 0 as attached; flags NO_WAIT does not wait at all, LENIENT
+ * lets dur_commit() go on after a failed write.
+ * Lives: until dur_close(), on every path; the prefix must live longer.
+ * Errors: DUR_E_LOCKED (the message names the holder), -EDEADLK (this thread already has a
+ * transaction open on this prefix), DUR_E_READ_ONLY, DUR_E_FAILED, -ESTALE (another file lies at
+ * the path now), DUR_E_CORRUPT (a killed writer's tail could not be recovered).
+ * Threads: used by one at a time, committed or closed by any. Cost: the lock, one system call or
+ * two; with HOLD_LOCK none.
+ */
 int dur_begin(dur_prefix *p, const dur_view_options *o, dur_view **txn);
-/* Makes the transaction the newest state and wakes its readers; on success txn is a snapshot of it. On
- * failure txn is as before (close it, or mend it and retry). *state may be NULL. One flush. */
+/*
+ * Makes the transaction the newest state and wakes those who wait for it. On success txn is a
+ * snapshot of the new state and its handles stay good. Without writes it makes a state all the
+ * same, with its label. When it returns the state is on disk (default), or with ASYNC visible at
+ * once and on disk within async_ms.
+ * o: label is text of at most 63 bytes, copied; name must be NULL in this release. *state, if state
+ * is not NULL, is the new state's number. On failure txn is a transaction as before: close it, or
+ * try again.
+ * Errors: the first error of a write in it (see RESULTS); -ENOSPC, -EDQUOT, -EFBIG (the file cannot
+ * grow: nothing was changed); -EIO and DUR_E_FAILED (a flush failed: whether the commit is on disk
+ * is known only after detach and attach); DUR_E_LIMIT (label); DUR_E_READ_ONLY (a snapshot).
+ * Threads: the view's. Cost: one contiguous write, and one flush, which it shares with other
+ * threads' commits; with ASYNC no flush.
+ */
 int dur_commit(dur_view *txn, const dur_commit_options *o, uint64_t *state);
-/* Ends a view; a transaction that is not committed leaves no trace. NULL is fine. */
+/*
+ * Ends a view, its iterators with it, and lets the writer lock go, or the pin. A transaction that
+ * is not committed leaves no trace, but its number is not used again. NULL is fine. Cannot fail.
+ * Threads: any, while no other uses it. Cost: a few stores for a snapshot.
+ */
 void dur_close(dur_view *v);
-/* A snapshot's state; a transaction's: the number it will get if it commits (optimistic: its base). */
+/*
+ * A snapshot's state; of a transaction the number it will get if it commits. 0 for NULL or a handle
+ * of the parent process. Threads: the view's. Cost: a load.
+ */
 uint64_t dur_state(const dur_view *v);
-/* ======== Waiting and notification ======== */
-/* Sleeps until there is a state newer than after; *state is then the newest. DUR_NONE: timed out. */
+
+/* ======== Waiting and notification ========
+ *
+ *	while (dur_wait(p, state, -1, &state) == 0) {
+ *		if (dur_snapshot(p, DUR_LATEST, NULL, &snap) < 0)
+ *			break;
+ *		state = dur_state(snap);
+ *		if (dur_get(dur_root(snap), &DUR_STR("theme"), &value) == 0)
+ *			printf("state %llu\n", (unsigned long long)state);
+ *		dur_close(snap);
+ *	}
+ *
+ * Who waits sees the newest state, not each one on the way. Signals do not end a wait. A prefix
+ * whose writer was killed wakes nobody until its next writer comes, and then everybody.
+ */
+
+/*
+ * Sleeps until there is a state with a number above after. *state is then the newest, and on a
+ * time-out the newest too. after 0: returns at once.
+ * DUR_NONE: timed out.
+ * Threads: any number on one prefix. Cost: no system call where there is one; else a short spin and
+ * a futex wait. About 30 us from the writer's store to the return of a sleeping waiter.
+ */
 int dur_wait(dur_prefix *p, uint64_t after, int timeout_ms, uint64_t *state);
-/* The same over n prefixes; seen[i] goes in as after and comes out as the newest of each. */
+/*
+ * The same over n prefixes (at most 128): returns when any has a newer state than seen[i]. On
+ * return seen[i] is the newest of each, so that the next call waits for what comes then.
+ * DUR_NONE: timed out. Threads: any. Cost: as dur_wait(), O(n).
+ */
 int dur_wait_any(dur_prefix *const *p, uint64_t *seen, uint32_t n, int timeout_ms);
-/* Sleeps until state is on disk. DUR_E_FAILED: it never will be. */
+/*
+ * Sleeps until state, of an async commit by any process, is on disk. The process that made it is
+ * asked to flush now where it is this one; another's does so within its async_ms.
+ * DUR_NONE: timed out. Errors: DUR_E_FAILED (it never will be: the flush failed, or a recovery left
+ * it out), DUR_E_RANGE (no such state yet).
+ * Threads: any. Cost: none if it is on disk; else a flush, shared.
+ */
 int dur_sync(dur_prefix *p, uint64_t state, int timeout_ms);
-/* A descriptor for poll: readable when a newer state exists than dur_wait() last returned on p; a
- * dur_wait() quiets it. The prefix owns it: do not close it. */
+/*
+ * A descriptor for poll, epoll and their kind: *fd is readable when a newer state exists than
+ * dur_wait() last returned on p; a dur_wait() with timeout 0 quiets it. Do not read, write or close
+ * it.
+ * Lives: as long as p, which owns it.
+ * Threads: any; each attachment has its own. Cost: the first call starts a thread of the library.
+ */
 int dur_poll_fd(dur_prefix *p, int *fd);
 
-/* ======== Elements: the same calls for the catalog, maps, sets, lists, objects ======== */
-/* The catalog of a view: the map at the top. {0} for NULL. */
+/* ======== Elements ========
+ *
+ *	coll = dur_root(txn);
+ *	dur_put(coll, &DUR_STR("theme"), &DUR_STR("dark"));
+ *	if (dur_swap(coll, &DUR_STR("theme"), &DUR_STR("dark"), &DUR_STR("light")) == DUR_NONE)
+ *		printf("somebody else changed it\n");
+ *	dur_del(coll, &DUR_STR("theme"));
+ *
+ * Common errors: DUR_E_TYPE (the collection takes no such key), DUR_E_PATH (a path that is not
+ * well-formed), DUR_E_STALE (c's view is closed); of those that write DUR_E_READ_ONLY, DUR_E_LIMIT
+ * (a key of more than DUR_MAX_KEY bytes, a value over the format's limit of 1 TiB), -ENOSPC (a
+ * large transaction spills to a file that cannot grow). A write that failed changed nothing, and
+ * bars the commit. Threads: the view's.
+ */
+
+/*
+ * The catalog of a view: the map at the top, DUR_MAP or DUR_RAW_MAP. {0} for NULL.
+ * Lives: as the view, through its commit too. Cost: none.
+ */
 dur_coll dur_root(dur_view *v);
 
-/* The value at key (of a set: the member itself), borrowed; value NULL: only ask. DUR_NONE: nothing there. */
+/*
+ * Gives the value at key; value NULL only asks. DUR_NONE: nothing is there.
+ * Lives: *value borrows (see BORROWING); values of a page and more are read in place, without a
+ * copy.
+ * Cost: O(log n), no system call, no allocation.
+ */
 int dur_get(dur_coll c, const dur_value *key, dur_value *value);
-/* n at a time, interleaved, several times faster than one by one. Absent ones get DUR_ABSENT. */
+/*
+ * Gives values[i] for keys[i], n of them; absent ones get the type DUR_ABSENT. All borrow as from
+ * dur_get(). On an error values are undefined.
+ * Cost: look-ups are interleaved, which is faster than one by one where pages are not in the
+ * processor's cache.
+ */
 int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *values);
-/* Sets the value at key (list: at an existing position, or "/-"). DUR_E_PARENT, _TYPE, _RANGE, _LIMIT. */
+/*
+ * Sets the value at key, whether or not one is there. The value's tag is kept with it.
+ * Errors: DUR_E_TYPE (a value that cannot be stored), DUR_E_MISUSE (a malformed one: a string that
+ * is not UTF-8, digits that are no number).
+ * Cost: O(log n); pages are copied once per transaction. Large values are copied into the
+ * transaction's memory.
+ */
 int dur_put(dur_coll c, const dur_value *key, const dur_value *value);
-/* n at a time, in any order; a set takes values NULL. All or none. */
+/*
+ * Sets values[i] at keys[i], n of them, in any order; of equal keys the last one wins. All or none.
+ * Cost: keys in ascending order beyond the last one of the map are appended, leaving full pages.
+ */
 int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n);
-/* Puts only if the value is expected; NULL: only if nothing is there. DUR_NONE: it was not. */
+/*
+ * Sets the value at key only if it now is equal to expected (type, tag and content); expected NULL:
+ * only if nothing is there. DUR_NONE: it was not, nothing was changed; this does not bar the
+ * commit.
+ * Cost: a get and a put.
+ */
 int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const dur_value *value);
-/* Removes an element, a collection in O(1). A list closes up. DUR_NONE: nothing was there. */
+/*
+ * Removes the entry at key. DUR_NONE: nothing was there; this does not bar the commit.
+ * Cost: O(log n).
+ */
 int dur_del(dur_coll c, const dur_value *key);
-/* ======== Order: ranges, iterators, counts, sets ======== */
-/* Zero: everything, upward. Bounds first, then the part, then direction, then skip and limit. As a bound a
- * shorter tuple stands for all that start with it. */
+
+/* ======== Order: ranges, iterators, counts ========
+ *
+ *	rc = dur_scan(dur_root(snap), &(dur_range){ .from = &DUR_INT(7), .limit = 10 }, &it);
+ *	while (rc == 0 && (rc = dur_next(it, &key, &value)) == 0)
+ *		printf("%.*s\n", (int)key.len, key.str);
+ *	dur_iter_close(it);
+ *
+ * The common errors are those of Elements. Threads: the view's.
+ */
+
+/*
+ * Which entries. Zero: everything, upward. Bounds come first, then the part, then direction, then
+ * skip and limit. As a bound a shorter tuple stands for all that start with it. A struct of your
+ * own: it and what it points to are copied.
+ */
 typedef struct dur_range {
-	const dur_value *from;  /* key or position; NULL: the first */
+	const dur_value *from;  /* key; NULL: the first */
 	const dur_value *to;    /* left out, unless WITH_TO; NULL: past the last */
-	uint32_t flags;         /* REVERSE, AFTER_FROM (leave from out), WITH_TO,
-	                           STARTS (keys that start with from: string, bytes or tuple; to is NULL) */
-	uint32_t part, parts;   /* the part-th (0..) of parts pieces with equal counts; parts 0: whole */
+	uint32_t flags;         /* REVERSE, AFTER_FROM (leave from out), WITH_TO, STARTS (keys that
+	                           start with from: string, bytes or tuple; to is NULL) */
+	uint32_t part, parts;   /* the part-th (0..) of parts pieces of equal count; 0: whole */
 	uint32_t pad;
 	uint64_t skip;          /* leave out the first; O(log n) */
 	uint64_t limit;         /* at most this many; 0: no limit */
 } dur_range;
 
-/* Entries in order; a list's keys are positions, a rope's offsets (its values: pieces read in place).
- * No allocation beyond the view's pool; a step is a few ns. */
+/*
+ * Opens an iterator over the entries of r (NULL: all), before the first of them. A range that holds
+ * nothing is fine. In a transaction it goes on through writes: after the last key it gave.
+ * Lives: until dur_iter_close() or its view's close.
+ * Errors: DUR_E_RANGE (part not below parts), DUR_E_TYPE (STARTS with a number, a bound that is no
+ * key).
+ * Cost: O(log n); it comes from the view's pool.
+ */
 int dur_scan(dur_coll c, const dur_range *r, dur_iter **it);
-/* The next entry; key or value may be NULL. DUR_NONE: at the end. */
+/*
+ * Gives the next entry; key or value may be NULL. DUR_NONE: at the end, and again if asked again.
+ * Lives: *key until the iterator's next step, *value as from dur_get().
+ * Cost: some ns; the next leaf is fetched ahead.
+ */
 int dur_next(dur_iter *it, dur_value *key, dur_value *value);
-/* The next step gives the first entry at or after key (in reverse: at or before). */
+/*
+ * Moves: the next step gives the first entry of the range at or after key, in reverse at or before
+ * it. Backwards too; limit counts on from where it was. Cost: O(log n).
+ */
 int dur_seek(dur_iter *it, const dur_value *key);
-/* How many are left; O(log n) for a scan, else by counting ahead. */
+/* How many entries the iterator will still give. Cost: O(log n). */
 int dur_left(dur_iter *it, uint64_t *n);
-void dur_iter_close(dur_iter *it);                      /* NULL is fine */
+/* Ends it. NULL is fine. Cannot fail. */
+void dur_iter_close(dur_iter *it);
 
-/* Exact, O(log n). r NULL: all, O(1). */
+/* The exact number of entries in r; NULL: of all. Cost: O(log n), of all O(1). */
 int dur_count(dur_coll c, const dur_range *r, uint64_t *n);
-/* How many entries stand before key. DUR_NONE: key itself is not there (*rank is set all the same). */
+/*
+ * How many entries stand before key. DUR_NONE: key itself is not there; *rank is set all the same.
+ * Cost: O(log n).
+ */
 int dur_rank(dur_coll c, const dur_value *key, uint64_t *rank);
-/* The n-th entry; -1 is the last. DUR_NONE: not that many. */
+/*
+ * The n-th entry from 0, -1 the last, -2 the one before; key or value may be NULL. DUR_NONE: not
+ * that many.
+ * Lives: *key until the view's next dur_nth(), *value as from dur_get(). Cost: O(log n).
+ */
 int dur_nth(dur_coll c, int64_t n, dur_value *key, dur_value *value);
-/* Removes a range (NULL: all). *n, if not NULL: how many. O(log n); pages are given back later. */
+/*
+ * Removes the entries of r; NULL: all. *n, if n is not NULL: how many they were.
+ * Cost: O(log n) and the pages given back.
+ */
 int dur_clear(dur_coll c, const dur_range *r, uint64_t *n);
 
-/* ======== History ======== */
+/* ======== History ========
+ *
+ *	if ((rc = dur_resolve(p, "2026-11-20T10:00:00Z", &state)) == 0)
+ *		rc = dur_snapshot(p, state, NULL, &snap);
+ *	if (rc == 0 && dur_get(dur_root(snap), &DUR_STR("theme"), &value) == 0)
+ *		printf("it was %.*s\n", (int)value.len, value.str);
+ *	dur_close(snap);
+ */
 typedef struct dur_state_info {
 	uint64_t state;
 	int64_t  time_ns;       /* since 1970; never goes back within a prefix */
@@ -284,15 +647,40 @@ typedef struct dur_state_info {
 	char     label[64];
 } dur_state_info;
 
-/* Text to a state: "1234", "-3" (three states back), a name, "2026-11-20T10:00:00Z" (the last commit at
- * or before it), "latest". DUR_NONE: no such state, or no longer. */
+/*
+ * Finds the state that a text means: "1234", "-3" (three states back from the newest), "latest", or
+ * "2026-11-20T10:00:00Z", an RFC 3339 time: the last commit at or before it.
+ * DUR_NONE: no such state, or no longer. That it is retained now does not keep it: open it soon,
+ * and be ready for DUR_E_GONE. Errors: DUR_E_NAME (none of these forms).
+ * Threads: any. Cost: O(log states).
+ */
 int dur_resolve(dur_prefix *p, const char *at, uint64_t *state);
-/* Retained states from one on (0: the newest), downward; upward with REVERSE. *n < cap: the end. */
-int dur_states(dur_prefix *p, uint64_t from, uint32_t flags, dur_state_info *out, uint32_t cap, uint32_t *n);
-/* Retention: "all", "last:100", "for:30d", "every:1h", joined by commas: kept if any part keeps it. */
+/*
+ * Lists retained states from the state from on (0: the newest), downward, with REVERSE upward (0:
+ * the oldest): fills out[0 .. *n). *n < cap: that was the end. To go on, ask from the last one's
+ * number and leave it out.
+ * Threads: any. Cost: O(log states + cap).
+ */
+int dur_states(dur_prefix *p, uint64_t from, uint32_t flags, dur_state_info *out, uint32_t cap,
+               uint32_t *n);
+/*
+ * Sets the retention: "all", or "last:100": the newest 100 states. Durable on return, as a commit
+ * that holds nothing else and is not listed. What it no longer keeps is gone for new snapshots at
+ * once; its pages are used again as soon as no open snapshot needs them. The forms "for:30d" and
+ * "every:1h" come later.
+ * Errors: DUR_E_NAME (no such policy), those of dur_begin() and dur_commit().
+ * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit.
+ */
 int dur_keep(dur_prefix *p, const char *policy);
 
-/* ======== Looking inside ======== */
+/* ======== Looking inside ========
+ *
+ *	dur_prefix_stat stat;
+ *	if (dur_stat(p, &stat) == 0 && stat.writer_pid != 0)
+ *		printf("process %u writes through %s\n", stat.writer_pid, stat.io);
+ *	if (dur_check(ws, "my-org/settings", DUR_HISTORY, NULL, NULL, NULL) < 0)
+ *		fprintf(stderr, "%s\n", dur_message());
+ */
 typedef struct dur_prefix_stat {
 	char     name[256], keep[64], io[16];           /* io: "io_uring" or "pwritev" */
 	uint8_t  uuid[16];
@@ -305,18 +693,38 @@ typedef struct dur_prefix_stat {
 } dur_prefix_stat;
 typedef struct dur_reader {
 	uint32_t pid, views;
-	uint64_t oldest, age_ms, held_bytes;            /* the state it pins, since when, what only it holds back */
+	uint64_t oldest, age_ms;                        /* the state it pins, since when */
+	uint64_t held_bytes;                            /* what only it holds back */
 } dur_reader;
 typedef struct dur_view_cost {                          /* since the view was opened */
-	uint64_t pages_read, pages_unpacked, memory_bytes, memory_peak_bytes, written_bytes, reserved[3];
+	uint64_t pages_read, pages_unpacked, memory_bytes, memory_peak_bytes, written_bytes;
+	uint64_t reserved[3];
 } dur_view_cost;
 typedef struct dur_problem { uint64_t page, state; const char *text; } dur_problem;
 
-int dur_stat(dur_prefix *p, dur_prefix_stat *out);              /* O(1) */
+/*
+ * Fills *out. live_bytes: pages of the newest state; retained_bytes: pages only older states need;
+ * free_bytes: ready to be used again; commits and flushes: by this process; epoch: how often a
+ * writer took over from a killed one. Threads: any. Cost: O(1).
+ */
+int dur_stat(dur_prefix *p, dur_prefix_stat *out);
+/*
+ * Lists live processes that have snapshots open on p, after the first skip. *n < cap: that was the
+ * end. pid is as seen in that process's own namespace.
+ * Threads: any. Cost: O(slots); held_bytes, the history between the pins.
+ */
 int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n);
+/* What a view has cost since it was opened: counts and bytes. Threads: the view's. Cost: O(1). */
 int dur_cost(const dur_view *v, dur_view_cost *out);
-/* Reads every page of a prefix, attached or not, repairs nothing, calls report (may be NULL) for each
- * problem. 0: sound; DUR_E_CORRUPT: not. HISTORY: every retained state too. */
+/*
+ * Reads every page of a prefix, whether attached or not, and repairs nothing: checksums, the order
+ * of keys, the counts, every page accounted for once. flags: HISTORY takes every retained state
+ * too. ws NULL: name is a path.
+ * report and progress may be NULL; report is called in this thread for each problem, its text lives
+ * for the call.
+ * 0: sound. Errors: DUR_E_CORRUPT (problems were reported), DUR_E_FORMAT, -ENOENT, -ECANCELED.
+ * Threads: any. Cost: the whole file is read.
+ */
 int dur_check(dur_workspace *ws, const char *name, uint32_t flags,
               void (*report)(void *ctx, const dur_problem *problem), void *ctx,
               const dur_progress *progress);
