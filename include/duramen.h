@@ -562,7 +562,7 @@ int dur_del(dur_coll c, const dur_value *key);
 
 /* ======== Order: ranges, iterators, counts ========
  *
- *	rc = dur_scan(dur_root(snap), &(dur_range){ .from = &DUR_INT(7), .limit = 10 }, &it);
+ *	rc = dur_scan(dur_root(snap), &(dur_range){ .from = &DUR_STR("m"), .limit = 10 }, &it);
  *	while (rc == 0 && (rc = dur_next(it, &key, &value)) == 0)
  *		printf("%.*s\n", (int)key.len, key.str);
  *	dur_iter_close(it);

@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The programs of examples/ do what they say, one after the other in one workspace, and the examples in
+# the comments of the public header and in README.md compile.
+set -u
+SRC=${SRC:-$PWD} BUILD=${BUILD:-$SRC/build/cc} CC=${CC:-cc}
+passed=0 failed=0
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch" || exit 1
+
+expect() { # WHAT EXPECTED ACTUAL
+	if [ "$2" = "$3" ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		printf '%s: expected\n%s\nbut got\n%s\n' "$1" "$2" "$3"
+	fi
+}
+
+examples=$BUILD/examples
+
+out=$("$examples/hello" 2>&1)
+expect "hello" "dark" "${out##*: }"
+expect "hello: a state number" "state" "${out%% *}"
+
+# A reader that is there before the counts are.
+"$examples/count_lines" < /dev/null
+expect "count_lines, nothing to count" 0 $?
+timeout 60 "$examples/follow" /index.html 2 > follow.out 2>&1 &
+follow=$!
+until [ -s follow.out ] || ! kill -0 $follow 2>/dev/null; do sleep 0.1; done
+printf '/index.html\n/about\n/index.html\n' | "$examples/count_lines"
+expect "count_lines" 0 $?
+wait $follow
+expect "follow: ends after its states" 0 $?
+expect "follow: woken by the commit" "2 hits" "$(sed -n '2s/.*: //p' follow.out)"
+
+yes /index.html | head -n 250 | "$examples/count_lines"
+expect "follow: reads at once what is there" "252 hits" \
+	"$("$examples/follow" /index.html 1 2>&1 | sed 's/.*: //')"
+expect "time_travel: three commits back" "$(printf '/about\t1\t1\n/index.html\t2\t252')" \
+	"$("$examples/time_travel" site/hits -3 2>&1)"
+expect "time_travel: no such state" "no such state" "$("$examples/time_travel" site/hits 999999 2>&1)"
+"$examples/time_travel" 2>/dev/null
+expect "time_travel: usage" 2 $?
+
+# Each group of lines of a comment that begin with a tab is the body of a function.
+compile() { # WHAT FILE
+	if $CC -std=c11 -Wall -Wno-unused -Werror -I"$SRC/include" -fsyntax-only -x c "$2" 2> "$2.log"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "$1 does not compile:"
+		cat "$2.log"
+	fi
+}
+{
+	cat <<-'END'
+		#include <duramen.h>
+		#include <errno.h>
+		#include <stdio.h>
+	END
+	awk '
+		/^ \*\t/ {
+			if (!inside)
+				printf "void example_%d(dur_workspace *ws, dur_prefix *p, dur_view *snap, dur_view *txn)\n" \
+				       "{\n\tdur_value key, value;\n\tdur_coll coll;\n\tdur_iter *it;\n" \
+				       "\tuint64_t state = 0, n;\n\tint rc = 0;\n", ++count
+			inside = 1
+			print substr($0, 3)
+			next
+		}
+		inside { print "}"; inside = 0 }
+		END { print "int examples = " count ";" }' "$SRC/include/duramen.h"
+} > header.c
+compile "include/duramen.h: an example" header.c
+expect "include/duramen.h: an example a group" "$(grep -c '^/\* ======== ' "$SRC/include/duramen.h")" \
+	"$(sed -n 's/^int examples = \(.*\);/\1/p' header.c)"
+awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$SRC/README.md" > readme.c
+expect "README.md: a program" 1 "$(grep -c 'int main' readme.c)"
+compile "README.md: the program" readme.c
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
