@@ -33,8 +33,9 @@ enum file_flag {
 };
 
 struct file_window {
-	const uint8_t *base;            /* NULL: not mapped yet */
-	_Atomic uint64_t *seen;         /* one bit a page: verified by this process */
+	const uint8_t *base;            /* set before seen is */
+	/* One bit a page: verified by this process. NULL: the window is not mapped yet. */
+	_Atomic(_Atomic uint64_t *) seen;
 };
 
 struct file {
@@ -46,7 +47,7 @@ struct file {
 	uint32_t flags;                 /* enum file_flag */
 	uint8_t  uuid[16];
 	bool     read_only;
-	void    *extra;                 /* private to file.c */
+	struct file_private *private;   /* file_private.h */
 };
 
 struct file_options {
@@ -60,13 +61,17 @@ struct file_options {
  */
 int file_format(int fd, const struct file_options *options);
 /*
- * Opens fd (owned from now on, also on failure). io NULL: io_open(). DUR_E_FORMAT: not a page file, or of
+ * Opens fd and io (both owned from now on, also on failure). io NULL: io_open(), but for a read-only file,
+ * which needs none. DUR_E_FORMAT: not a page file, or of
  * a newer version, or with a required feature unknown here; DUR_E_CORRUPT: superblock damaged or shorter
  * than it must be. Cost does not grow with the file.
  */
 int file_open(int fd, bool read_only, struct io *io, struct file **file);
 void file_close(struct file *file);
-/* The child of a fork: closes descriptors, unlocks nothing. */
+/*
+ * The child of a fork: closes descriptors, unlocks nothing. What is mapped stays readable; all that is left
+ * to do with the file is file_close().
+ */
 void file_forked(struct file *file);
 
 /* ---- Commit slots ---- */
@@ -85,7 +90,10 @@ struct slot {
 };
 enum { SLOT_FLUSHED = 1 };
 
-/* Reads slot i (0, 1) from the page cache. 0, or 1: torn, empty or damaged (no message: recovery decides). */
+/*
+ * Reads slot i (0, 1) from the page cache. 0, or 1: torn, empty, damaged or with numbers that contradict
+ * each other (no message: recovery decides).
+ */
 int file_slot_read(const struct file *file, int i, struct slot *slot);
 /* Its 4,096 bytes, to be written at file_slot_offset(i). */
 void file_slot_encode(const struct file *file, const struct slot *slot, uint8_t page[PAGE_SIZE]);
@@ -105,8 +113,9 @@ static inline int file_page(struct file *file, struct page_ptr ptr, const struct
 	if (likely(ptr.no < atomic_load_explicit(&file->pages, memory_order_acquire))) {
 		const struct file_window *w = &file->windows[ptr.no >> FILE_WINDOW_SHIFT];
 		uint64_t at = ptr.no & (((uint64_t)1 << FILE_WINDOW_SHIFT) - 1);
-		if (likely(w->seen &&
-		           atomic_load_explicit(&w->seen[at >> 6], memory_order_acquire) >> (at & 63) & 1)) {
+		_Atomic uint64_t *seen = atomic_load_explicit(&w->seen, memory_order_acquire);
+		if (likely(seen && atomic_load_explicit(&seen[at >> 6], memory_order_acquire) >>
+		           (at & 63) & 1)) {
 			const struct page *p = (const struct page *)(w->base + (at << PAGE_SHIFT));
 			if (likely(p->birth == ptr.birth)) {
 				*page = p;

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Growth. New space is written with zeros, in steps that grow with the file, and its write-back is begun
+ * at once: commits into it then change no metadata of the file system, and find little left to flush.
+ *
+ * In memory there is nothing to win: there the file is made longer by its last page alone.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/mman.h>
+
+#include "duramen.h"
+#include "engine/file_private.h"
+#include "internal/error.h"
+
+enum {
+	STEP_MIN = 4 << 20 >> PAGE_SHIFT,
+	STEP_MAX = 64 << 20 >> PAGE_SHIFT,
+	STEP_SHARE = 16,                /* of the file */
+	CHUNK = 1 << 20,                /* bytes of zeros in one iovec */
+	CHUNKS = 16,
+};
+
+static uint64_t pages_now(struct file *file)
+{
+	return atomic_load_explicit(&file->pages, memory_order_acquire);
+}
+
+/* Writes zeros on pages [from, to). */
+static int zeros_write(struct file *file, const void *zeros, uint64_t from, uint64_t to)
+{
+	uint64_t at = from << PAGE_SHIFT, end = to << PAGE_SHIFT;
+	while (at < end) {
+		struct iovec iov[CHUNKS];
+		unsigned n = 0;
+		uint64_t bytes = 0;
+		for (; n < CHUNKS && at + bytes < end; n++) {
+			uint64_t left = end - at - bytes;
+			iov[n].iov_base = (void *)(uintptr_t)zeros;
+			iov[n].iov_len = left < CHUNK ? (size_t)left : CHUNK;
+			bytes += iov[n].iov_len;
+		}
+		int r = file->io->ops->write(file->io, &(struct io_write){ at, iov, n });
+		if (r)
+			return r;
+		file->io->ops->start(file->io, at, bytes);
+		at += bytes;
+	}
+	return 0;
+}
+
+static int grow_to(struct file *file, uint64_t to)
+{
+	uint64_t from = pages_now(file);
+	/* Anonymous and never written: all of it is the kernel's one page of zeros. */
+	void *zeros = mmap(NULL, CHUNK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (zeros == MAP_FAILED)
+		return -errno;
+	if (file->flags & FILE_MEMORY)
+		from = to - 1;
+	int r = zeros_write(file, zeros, from, to);
+	munmap(zeros, CHUNK);
+	int refreshed = file_refresh(file);     /* a part that was written counts */
+	return r ? r : refreshed;
+}
+
+/* The caller holds `growing`. */
+static int grow_locked(struct file *file, uint64_t pages)
+{
+	int r = file_refresh(file);
+	if (r || pages <= pages_now(file))
+		return r;
+	uint64_t now = pages_now(file);
+	uint64_t step = now / STEP_SHARE;
+	step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
+	uint64_t ahead = now + step;
+	if (ahead > FILE_PAGES_MAX)
+		ahead = FILE_PAGES_MAX;
+	r = grow_to(file, pages > ahead ? pages : ahead);
+	/* A nearly full disk may hold what is needed, if not what would be good. */
+	if ((r == -ENOSPC || r == -EDQUOT || r == -EFBIG) && pages < ahead && pages > pages_now(file))
+		r = grow_to(file, pages);
+	if (pages <= pages_now(file))
+		return 0;
+	return error_system(r ? -r : EIO, "the page file cannot grow to %" PRIu64 " MiB; make room, or "
+	                    "keep less history", (pages + 255) >> 8);
+}
+
+int file_grow(struct file *file, uint64_t pages, bool direct)
+{
+	if (pages <= pages_now(file))
+		return 0;
+	if (pages > FILE_PAGES_MAX)
+		return error_set(DUR_E_LIMIT, "a page file holds at most %" PRIu64 " TiB",
+		                 FILE_PAGES_MAX >> 28);
+	if (file->read_only)
+		return error_set(DUR_E_READ_ONLY, "the page file is open read-only");
+	if (direct)
+		return 0;       /* the caller's writes make it longer; it calls file_refresh() then */
+	pthread_mutex_lock(&file->private->growing);
+	int r = grow_locked(file, pages);
+	pthread_mutex_unlock(&file->private->growing);
+	return r;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mapping. A window reserves 64 GiB of address space, most of it beyond the file's end: that is only
+ * touched once the file is known to reach there (file->pages, which fstat raises and nothing lowers), so
+ * there is no SIGBUS but for a file that someone cuts.
+ *
+ * `seen` is published last and with release, so whoever loads it may use base. Its bits live in
+ * anonymous memory that costs nothing until it is touched: 2 MiB a window at most.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "duramen.h"
+#include "engine/file_private.h"
+#include "engine/node.h"
+#include "internal/error.h"
+
+#define WINDOW_BYTES ((size_t)FILE_WINDOW_PAGES << PAGE_SHIFT)
+#define SEEN_BYTES   ((size_t)FILE_WINDOW_PAGES / 8)
+
+static int map_error(int errno_value, size_t bytes)
+{
+	return error_system(errno_value, "mapping %zu GiB of the page file failed; if the address space "
+	                    "is limited (ulimit -v, a container), lift that limit", bytes >> 30);
+}
+
+static int window_map(struct file *file, uint64_t index)
+{
+	struct file_window *w = &file->windows[index];
+	void *base = mmap(NULL, WINDOW_BYTES, PROT_READ, MAP_SHARED | MAP_NORESERVE, file->fd,
+	                  (off_t)(index * WINDOW_BYTES));
+	if (base == MAP_FAILED)
+		return map_error(errno, WINDOW_BYTES);
+	void *seen = mmap(NULL, SEEN_BYTES, PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (seen == MAP_FAILED) {
+		int e = errno;
+		munmap(base, WINDOW_BYTES);
+		return map_error(e, SEEN_BYTES);
+	}
+	w->base = base;
+	atomic_store_explicit(&w->seen, seen, memory_order_release);
+	return 0;
+}
+
+int file_window_open(struct file *file, uint64_t no, struct file_window **window)
+{
+	struct file_window *w = &file->windows[no >> FILE_WINDOW_SHIFT];
+	int r = 0;
+	if (!atomic_load_explicit(&w->seen, memory_order_acquire)) {
+		pthread_mutex_lock(&file->private->mapping);
+		if (!atomic_load_explicit(&w->seen, memory_order_relaxed))
+			r = window_map(file, no >> FILE_WINDOW_SHIFT);
+		pthread_mutex_unlock(&file->private->mapping);
+	}
+	*window = w;
+	return r;
+}
+
+void file_unmap(struct file *file)
+{
+	for (unsigned i = 0; i < FILE_WINDOWS_MAX && file->windows; i++) {
+		struct file_window *w = &file->windows[i];
+		_Atomic uint64_t *seen = atomic_load(&w->seen);
+		if (!seen)
+			continue;
+		munmap((void *)(uintptr_t)w->base, WINDOW_BYTES);
+		munmap((void *)(uintptr_t)seen, SEEN_BYTES);
+	}
+	struct file_range *next;
+	for (struct file_range *g = file->private->ranges; g; g = next) {
+		next = g->next;
+		munmap((void *)(uintptr_t)g->bytes, (size_t)g->n << PAGE_SHIFT);
+		free(g);
+	}
+}
+
+int file_refresh(struct file *file)
+{
+	struct stat st;
+	if (fstat(file->fd, &st))
+		return error_system(errno, "looking at the page file's size");
+	uint64_t pages = (uint64_t)st.st_size >> PAGE_SHIFT;
+	if (pages > FILE_PAGES_MAX)
+		pages = FILE_PAGES_MAX;
+	uint64_t known = atomic_load_explicit(&file->pages, memory_order_relaxed);
+	while (known < pages &&
+	       !atomic_compare_exchange_weak_explicit(&file->pages, &known, pages,
+	                                              memory_order_release, memory_order_relaxed))
+		;
+	return 0;
+}
+
+/* 0 if the file has pages no .. no+n-1, looking at its size again if need be. */
+static int file_reaches(struct file *file, uint64_t no, uint64_t n)
+{
+	if (no < PAGE_FIRST || !n || no > FILE_PAGES_MAX || n > FILE_PAGES_MAX)
+		return error_set(DUR_E_CORRUPT, "something points to page %" PRIu64 " (%" PRIu64 " pages)"
+		                 ", which cannot be; run duramen check", no, n);
+	uint64_t pages = atomic_load_explicit(&file->pages, memory_order_acquire);
+	if (no + n <= pages)
+		return 0;
+	int r = file_refresh(file);
+	if (r)
+		return r;
+	pages = atomic_load_explicit(&file->pages, memory_order_acquire);
+	if (no + n <= pages)
+		return 0;
+	return error_set(DUR_E_CORRUPT, "page %" PRIu64 " (%" PRIu64 " pages) lies beyond the end of the "
+	                 "file, which has %" PRIu64 " pages; restore it from a backup", no, n, pages);
+}
+
+/* ---- Verification ---- */
+
+void file_seal(const struct file *file, struct page *page)
+{
+	page->sum = hash64((uint8_t *)page + 8, PAGE_SIZE - 8, file->seed);
+}
+
+int file_verify(const struct file *file, const struct page *page, struct page_ptr ptr)
+{
+	return page_no(page) == ptr.no && page->birth == ptr.birth &&
+	       page->sum == hash64((const uint8_t *)page + 8, PAGE_SIZE - 8, file->seed) ? 0 : 1;
+}
+
+static int page_damaged(struct page_ptr ptr, const char *what)
+{
+	return error_set(DUR_E_CORRUPT, "page %" PRIu64 " of state %" PRIu64 ": %s; restore the file from "
+	                 "a backup, or run duramen check to see how far the damage goes",
+	                 ptr.no, ptr.birth, what);
+}
+
+static int page_meet(const struct file *file, struct page_ptr ptr, const struct page *page)
+{
+	if (page->sum != hash64((const uint8_t *)page + 8, PAGE_SIZE - 8, file->seed))
+		return page_damaged(ptr, "the checksum does not match");
+	if (page_no(page) != ptr.no)
+		return page_damaged(ptr, "the page bears another number");
+	if (page->birth != ptr.birth)
+		return page_damaged(ptr, "the page was written by another state");
+	if (page_kind(page) != PAGE_LEAF && page_kind(page) != PAGE_BRANCH)
+		return page_damaged(ptr, "this is not a page of a tree");
+	const char *why;
+	return node_check(page, &why) ? page_damaged(ptr, why) : 0;
+}
+
+int file_page_slow(struct file *file, struct page_ptr ptr, const struct page **page)
+{
+	struct file_window *w;
+	int r = file_reaches(file, ptr.no, 1);
+	if (!r)
+		r = file_window_open(file, ptr.no, &w);
+	if (r)
+		return r;
+	uint64_t at = ptr.no & (FILE_WINDOW_PAGES - 1);
+	const struct page *p = (const struct page *)(w->base + (at << PAGE_SHIFT));
+	r = page_meet(file, ptr, p);
+	if (r)
+		return r;
+	file_mark_seen(file, ptr.no);
+	*page = p;
+	return 0;
+}
+
+/* ---- One bit a page ---- */
+
+/* NULL while the window is not mapped: nothing in it was seen then. */
+static _Atomic uint64_t *seen_word(struct file *file, uint64_t no)
+{
+	if (no >= FILE_PAGES_MAX)
+		return NULL;
+	_Atomic uint64_t *seen = atomic_load_explicit(&file->windows[no >> FILE_WINDOW_SHIFT].seen,
+	                                              memory_order_acquire);
+	return seen ? &seen[(no & (FILE_WINDOW_PAGES - 1)) >> 6] : NULL;
+}
+
+void file_mark_seen(struct file *file, uint64_t no)
+{
+	_Atomic uint64_t *word = seen_word(file, no);
+	if (word)
+		atomic_fetch_or_explicit(word, (uint64_t)1 << (no & 63), memory_order_release);
+}
+
+void file_forget_seen(struct file *file, uint64_t no, uint64_t n)
+{
+	for (uint64_t i = no; i < no + n; i++) {
+		_Atomic uint64_t *word = seen_word(file, i);
+		if (word)
+			atomic_fetch_and_explicit(word, ~((uint64_t)1 << (i & 63)), memory_order_relaxed);
+	}
+}
+
+bool file_is_seen(struct file *file, uint64_t no)
+{
+	_Atomic uint64_t *word = seen_word(file, no);
+	return word && atomic_load_explicit(word, memory_order_acquire) >> (no & 63) & 1;
+}
+
+/* ---- Ranges ---- */
+
+/* A mapping of its own for a range across windows. The caller holds the mutex. */
+static int range_map(struct file *file, uint64_t no, uint64_t n, const uint8_t **bytes)
+{
+	for (struct file_range *g = file->private->ranges; g; g = g->next) {
+		if (g->no <= no && no - g->no < g->n && n <= g->n - (no - g->no)) {
+			*bytes = g->bytes + ((no - g->no) << PAGE_SHIFT);
+			return 0;
+		}
+	}
+	struct file_range *g = malloc(sizeof *g);
+	if (!g)
+		return error_system(ENOMEM, "mapping a large value");
+	void *base = mmap(NULL, (size_t)n << PAGE_SHIFT, PROT_READ, MAP_SHARED | MAP_NORESERVE, file->fd,
+	                  (off_t)(no << PAGE_SHIFT));
+	if (base == MAP_FAILED) {
+		int e = errno;
+		free(g);
+		return map_error(e, (size_t)n << PAGE_SHIFT);
+	}
+	*g = (struct file_range){ file->private->ranges, no, n, base };
+	file->private->ranges = g;
+	*bytes = base;
+	return 0;
+}
+
+int file_map(struct file *file, uint64_t no, uint64_t n, const uint8_t **bytes)
+{
+	int r = file_reaches(file, no, n);
+	if (r)
+		return r;
+	uint64_t at = no & (FILE_WINDOW_PAGES - 1);
+	if (at + n <= FILE_WINDOW_PAGES) {
+		struct file_window *w;
+		r = file_window_open(file, no, &w);
+		if (!r)
+			*bytes = w->base + (at << PAGE_SHIFT);
+		return r;
+	}
+	pthread_mutex_lock(&file->private->mapping);
+	r = range_map(file, no, n, bytes);
+	pthread_mutex_unlock(&file->private->mapping);
+	return r;
+}
