@@ -7,14 +7,13 @@
 #include "engine/key.h"
 
 #include "engine/key_codes.h"
+#include "engine/key_plain.h"
 #include "engine/number.h"
 #include "engine/utf8.h"
 #include "include/internal/bytes.h"
 #include "include/internal/error.h"
 
 #include <errno.h>
-
-static const uint64_t ONES = 0x0101010101010101u, HIGH_BITS = 0x8080808080808080u;
 
 /* ---- What a scalar's fields may hold ---- */
 
@@ -283,34 +282,6 @@ static int encode_any(const dur_value *key, uint8_t *buf, size_t cap, size_t *le
 	return 0;
 }
 
-/*
- * Copies bytes that need no escape and, of text, no look at their UTF-8: false if some of them
- * does, what is copied then is of no use. w - ONES borrows into the high bit of a byte that is 0
- * and, in ASCII, of no other.
- */
-static inline bool copy_plain(uint8_t *to, const uint8_t *from, size_t n, bool text)
-{
-	uint64_t odd = 0, w;
-
-	if (n < 8) {
-		bool plain = true;
-		for (size_t i = 0; i < n; i++) {
-			to[i] = from[i];
-			plain &= from[i] != 0 && (!text || from[i] < 0x80);
-		}
-		return plain;
-	}
-	for (size_t i = 0; i < n - 7; i += 8) {
-		w = get_u64(from + i);
-		put_u64(to + i, w);
-		odd |= text ? w | (w - ONES) : (w - ONES) & ~w;
-	}
-	w = get_u64(from + n - 8);
-	put_u64(to + n - 8, w);
-	odd |= text ? w | (w - ONES) : (w - ONES) & ~w;
-	return !(odd & HIGH_BITS);
-}
-
 int key_encode(const dur_value *key, uint8_t *buf, size_t cap, size_t *len)
 {
 	const uint8_t *text;
@@ -322,13 +293,17 @@ int key_encode(const dur_value *key, uint8_t *buf, size_t cap, size_t *len)
 	if (cap > DUR_MAX_KEY)
 		cap = DUR_MAX_KEY;
 	if (key->type == DUR_STR || key->type == DUR_BYTES) {
-		rc = key_text(key, &text, &n);
-		if (unlikely(rc < 0))
-			return rc;
+		text = key->ptr;
+		n = key->len;
+		if (unlikely(n == DUR_CSTR || !text)) {
+			rc = key_text(key, &text, &n);
+			if (rc < 0)
+				return rc;
+		}
 		if (unlikely(cap < 2 || n > cap - 2))
 			return too_long();
-		if (key->type == DUR_STR ? copy_plain(buf + 1, text, n, true)
-		                         : copy_plain(buf + 1, text, n, false)) {
+		if (key->type == DUR_STR ? key_copy_plain(buf + 1, text, n, true)
+		                         : key_copy_plain(buf + 1, text, n, false)) {
 			buf[0] = key->type == DUR_STR ? KEY_STR : KEY_BYTES;
 			buf[n + 1] = 0;
 			*len = n + 2;

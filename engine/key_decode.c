@@ -6,6 +6,7 @@
 #include "engine/key.h"
 
 #include "engine/key_codes.h"
+#include "engine/key_plain.h"
 #include "engine/number.h"
 #include "engine/utf8.h"
 #include "include/internal/bytes.h"
@@ -214,6 +215,14 @@ int key_decode(const uint8_t *key, size_t len, struct key_arena *scratch, dur_va
 
 	if (len > DUR_MAX_KEY)
 		return corrupt("it is too long");
+	if (len >= 2 && *p == KEY_STR && p[len - 1] == 0 &&
+	    key_copy_plain(NULL, p + 1, len - 2, true)) {
+		out->type = DUR_STR;
+		out->tag = 0;
+		out->len = len - 2;
+		out->ptr = p + 1;
+		return 0;
+	}
 	if (len > 0 && *p != KEY_TUPLE) {
 		rc = get_item(&p, key + len, scratch, out);
 		if (rc < 0 || p == key + len)
