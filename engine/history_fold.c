@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A fold carries what stands in the records since the last one into the system tree: states into the
+ * index, retired pages into dead lists (or, where the policy keeps few states, into single entries that
+ * come and go), changed chunks of free space. Then the records are superfluous and are retired themselves.
+ *
+ * The free space written down is that before this commit's own pages are taken: a replay starts with the
+ * folding record itself and takes them out.
+ */
+#include "engine/history_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "duramen.h"
+#include "internal/bytes.h"
+#include "internal/error.h"
+
+enum { FOLD_ENTRIES = 1 << 17 };        /* retired runs in memory that call for a fold before its time */
+
+bool history_fold_due(const struct history *history)
+{
+	return history->n_recent >= HISTORY_FOLD_EVERY ||
+	       history->data.n - history->data.head >= FOLD_ENTRIES;
+}
+
+static const struct state *newest(const struct history *history)
+{
+	return &history->recent[history->n_recent - 1];
+}
+
+static bool few_states(const struct history *history)
+{
+	uint64_t last = history_keep_last(newest(history)->keep);
+
+	return last != 0 && last <= MEMORY_STATES;
+}
+
+static int clear_below(struct txn *txn, unsigned kind, uint64_t number)
+{
+	uint8_t from[SYSTEM_KEY_MAX], to[SYSTEM_KEY_MAX];
+	uint64_t n;
+
+	history_key(from, kind, 0);
+	history_key(to, kind, number);
+	return tree_clear(&txn->dirty, &txn->system, from, 9, to, 9, &n);
+}
+
+static int fold_states(struct history *history, struct txn *txn)
+{
+	uint64_t oldest = newest(history)->oldest;
+	uint8_t key[SYSTEM_KEY_MAX], cell[256];
+	int rc = clear_below(txn, KEY_STATE, oldest);
+
+	for (size_t i = 0; i < history->n_recent && rc == 0; i++) {
+		const struct state *s = &history->recent[i];
+		if (s->number < oldest || s->flags & STATE_MAINTENANCE)
+			continue;
+		size_t len = history_key(key, KEY_STATE, s->number);
+		rc = history_put(txn, key, len, cell, history_state_encode(s, cell));
+	}
+	return rc;
+}
+
+/* Dead lists of what waits in the data queue: one a death, in parts that fit a cell. */
+static int fold_dead(struct history *history, struct txn *txn)
+{
+	uint8_t key[SYSTEM_KEY_MAX], cell[1 + 10 + DEAD_PART * 30];
+	struct retired part[DEAD_PART];
+	const struct queue *q = &history->data;
+	int rc = clear_below(txn, KEY_DEAD, history->drained + 1);
+	unsigned no = 0;
+
+	for (size_t i = q->head, n; i < q->n && rc == 0; i += n) {
+		uint64_t death = q->items[i].death;
+		for (n = 0; n < DEAD_PART && i + n < q->n && q->items[i + n].death == death; n++)
+			part[n] = (struct retired){ .no = q->items[i + n].no, .n = q->items[i + n].n,
+				.birth = q->items[i + n].birth, .class = CLASS_DATA };
+		no = i > q->head && q->items[i - 1].death == death ? no + 1 : 0;
+		if (no > UINT16_MAX)
+			return error_set(DUR_E_LIMIT, "one commit retired too many pages: commit more often");
+		cell[0] = DUR_BYTES;
+		retired_sort(part, n);
+		size_t len = (size_t)(retired_encode(part, n, death, cell + 1) - cell);
+		rc = history_put(txn, key, history_key_dead(key, death, no), cell, len);
+	}
+	return rc;
+}
+
+static int fold_limbo_queue(struct txn *txn, const struct queue *q)
+{
+	uint8_t key[SYSTEM_KEY_MAX], cell[48];
+	int rc = 0;
+
+	for (size_t i = q->head; i < q->n && rc == 0; i++) {
+		const struct pending *e = &q->items[i];
+		if (e->persisted)
+			continue;
+		uint8_t *to = cell;
+		*to++ = DUR_BYTES;
+		*to++ = e->class;
+		to = put_varint(to, e->n);
+		to = put_varint(to, e->death);
+		to = put_varint(to, e->death - e->birth);
+		rc = history_put(txn, key, history_key(key, KEY_LIMBO, e->no), cell, (size_t)(to - cell));
+	}
+	return rc;
+}
+
+static int fold_limbo(struct history *history, struct txn *txn)
+{
+	uint8_t key[SYSTEM_KEY_MAX];
+	int rc = 0;
+
+	/* gone first: the same page may have been retired again since */
+	for (size_t i = 0; i < history->n_gone && rc >= 0; i++)
+		rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_LIMBO, history->gone[i]));
+	/* the policy keeps many states now: these stand in dead lists from here on */
+	for (size_t i = history->data.head; i < history->data.n && rc >= 0 && !few_states(history); i++)
+		if (history->data.items[i].persisted)
+			rc = tree_del(&txn->dirty, &txn->system, key,
+			              history_key(key, KEY_LIMBO, history->data.items[i].no));
+	if (rc >= 0)
+		rc = fold_limbo_queue(txn, &history->system);
+	if (rc == 0 && few_states(history))
+		rc = fold_limbo_queue(txn, &history->data);
+	for (size_t i = 0; i < history->n_buckets && rc == 0; i++)
+		rc = fold_limbo_queue(txn, &history->buckets[i].entries);
+	return rc;
+}
+
+static int fold_free(struct history *history, struct txn *txn)
+{
+	uint8_t key[SYSTEM_KEY_MAX], cell[2 + CHUNK_PAGES / 8 + 16];
+	struct chunks *changed = &history->changed;
+	int rc = history_chunks_reserve(&history->folding, changed->n ? changed->n - 1 : 0);
+
+	for (uint64_t c = 0; c < changed->n && rc >= 0; c++) {
+		if (!(changed->bits[c / 64] >> c % 64 & 1))
+			continue;
+		size_t len = history_chunk_encode(history, c, cell), key_len = history_key(key, KEY_FREE, c);
+		if (len)
+			rc = history_put(txn, key, key_len, cell, len);
+		else
+			rc = tree_del(&txn->dirty, &txn->system, key, key_len);
+	}
+	if (rc < 0)
+		return rc;
+	for (uint64_t w = 0; w < changed->n / 64; w++) {
+		history->folding.bits[w] |= changed->bits[w];
+		changed->bits[w] = 0;
+	}
+	return 0;
+}
+
+static int fold_header(struct history *history, struct txn *txn)
+{
+	uint8_t key[SYSTEM_KEY_MAX], cell[40];
+	uint64_t dead = history->dead_pages;
+
+	if (!few_states(history))
+		for (size_t i = history->data.head; i < history->data.n; i++)
+			dead += history->data.items[i].n;
+	cell[0] = DUR_BYTES;
+	put_u64(cell + 1, history->file_pages);
+	put_u64(cell + 9, dead);
+	put_u64(cell + 17, history->drained);
+	return history_put(txn, key, history_key(key, KEY_HEADER, 0), cell, 25);
+}
+
+/* The records since the last fold, that one's included, are reached by no later state. */
+static int retire_records(struct history *history, struct txn *txn)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < history->n_recent && rc == 0; i++) {
+		const struct state *s = &history->recent[i];
+		rc = dirty_drop_run(&txn->dirty, (struct page_ptr){ s->record, s->number }, s->record_pages,
+		                    CLASS_SYSTEM);
+	}
+	return rc;
+}
+
+int history_fold(struct history *history, struct txn *txn)
+{
+	int rc = fold_states(history, txn);
+
+	if (rc == 0 && !few_states(history))
+		rc = fold_dead(history, txn);
+	else if (rc == 0)
+		rc = clear_below(txn, KEY_DEAD, history->drained + 1);
+	if (rc == 0)
+		rc = fold_limbo(history, txn);
+	if (rc == 0)
+		rc = fold_header(history, txn);
+	if (rc == 0)
+		rc = fold_free(history, txn);
+	if (rc == 0)
+		rc = retire_records(history, txn);
+	if (rc < 0)
+		history_fold_undo(history);
+	return rc;
+}
+
+void history_fold_undo(struct history *history)
+{
+	for (uint64_t w = 0; w < history->folding.n / 64; w++) {
+		if (w < history->changed.n / 64)
+			history->changed.bits[w] |= history->folding.bits[w];
+		history->folding.bits[w] = 0;
+	}
+}
+
+static void persisted(struct queue *q)
+{
+	for (size_t i = q->head; i < q->n; i++)
+		q->items[i].persisted = true;
+}
+
+/* What the fold said is now so. */
+static int folded_now(struct history *history, const struct record *record)
+{
+	bool few = few_states(history);
+
+	persisted(&history->system);
+	for (size_t i = 0; i < history->n_buckets; i++)
+		persisted(&history->buckets[i].entries);
+	if (few) {
+		persisted(&history->data);
+	} else {
+		for (size_t i = history->data.head; i < history->data.n; i++) {
+			const struct pending *e = &history->data.items[i];
+			history->dead_pages += e->n;
+			history->pending_pages -= e->n;
+			history->pending_data_pages -= e->n;
+		}
+		history->data.head = history->data.n = 0;
+	}
+	history->n_gone = 0;
+	if (history->folding.n)
+		memset(history->folding.bits, 0, history->folding.n / 8);
+	history->n_recent = 0;
+	history->fold = record->state.number;
+	history->fold_record = record->state.record;
+	history->tree = record->state.system;
+	return history_dead_next(history);
+}
+
+int history_committed(struct history *history, const struct record *record, bool folded)
+{
+	const struct state *s = &record->state;
+	int rc = folded ? folded_now(history, record) : 0;
+
+	if (rc == 0)
+		rc = history_recent_push(history, s);
+	for (size_t i = 0; i < record->n_retired && rc == 0; i++) {
+		const struct retired *r = &record->retired[i];
+		struct pending entry = { .no = r->no, .birth = r->birth, .death = s->number, .n = r->n,
+			.class = (uint8_t)r->class };
+		rc = history_queue_push(r->class == CLASS_DATA ? &history->data : &history->system, &entry);
+		if (rc == 0) {
+			history->pending_pages += r->n;
+			history->pending_data_pages += r->class == CLASS_DATA ? r->n : 0;
+		}
+	}
+	history->at_state = s->number;
+	history->at_record = s->record;
+	history->newest_hash = record->hash;
+	if (rc < 0)
+		history->loaded = false; /* the next turn replays */
+	return rc;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Free space: runs in memory, chunks of them under 'F' at each fold, growth of the file. */
+#include "engine/history_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "duramen.h"
+#include "internal/bytes.h"
+#include "internal/error.h"
+
+enum {
+	CHUNK_RUNS = 1,                 /* cell: DUR_BYTES, this, varint pairs {gap, pages} */
+	CHUNK_BITMAP = 2,               /* cell: DUR_BYTES, this, 1,024 bytes */
+	BITMAP_BYTES = CHUNK_PAGES / 8,
+	/* From here on a growth is worth writing without zeros first: the caller fills it in one go. */
+	DIRECT_PAGES = 256,
+};
+
+#define WINDOW_PAGES ((uint64_t)1 << FILE_WINDOW_SHIFT)
+
+int history_chunks_reserve(struct chunks *chunks, uint64_t chunk)
+{
+	if (chunk >= chunks->n) {
+		uint64_t n = (chunk + 1024) & ~(uint64_t)1023;
+		uint64_t *grown = realloc(chunks->bits, n / 8);
+		if (!grown)
+			return error_system(ENOMEM, "noting free space");
+		memset(grown + chunks->n / 64, 0, (n - chunks->n) / 8);
+		chunks->bits = grown;
+		chunks->n = n;
+	}
+	return 0;
+}
+
+int history_changed(struct history *history, uint64_t no, uint64_t n)
+{
+	int rc = history_chunks_reserve(&history->changed, (no + n) >> CHUNK_SHIFT);
+
+	for (uint64_t c = no >> CHUNK_SHIFT; rc == 0 && c <= (no + n - 1) >> CHUNK_SHIFT; c++)
+		history->changed.bits[c / 64] |= (uint64_t)1 << c % 64;
+	return rc;
+}
+
+void history_space_clear(struct history *history)
+{
+	runs_clear(&history->free);
+	if (history->changed.n)
+		memset(history->changed.bits, 0, history->changed.n / 8);
+	if (history->folding.n)
+		memset(history->folding.bits, 0, history->folding.n / 8);
+}
+
+int history_free_add(struct history *history, uint64_t no, uint64_t n)
+{
+	if (history_changed(history, no, n) < 0 || runs_add(&history->free, no, n, 0, true) < 0)
+		return error_system(ENOMEM, "noting free space");
+	return 0;
+}
+
+int history_free_remove(struct history *history, uint64_t no, uint64_t n)
+{
+	if (history_changed(history, no, n) < 0 || runs_remove(&history->free, no, n, NULL) < 0)
+		return error_system(ENOMEM, "noting free space");
+	return 0;
+}
+
+/* ---- Taking ---- */
+
+/* Whether n pages from no on would cross a window though they need not. */
+static bool crosses(uint64_t no, uint64_t n)
+{
+	return n <= WINDOW_PAGES && no >> FILE_WINDOW_SHIFT != (no + n - 1) >> FILE_WINDOW_SHIFT;
+}
+
+/* The lowest free place for n pages. */
+static bool find(const struct history *history, uint64_t n, uint64_t *no)
+{
+	uint64_t from = 0, start, len;
+
+	while (runs_first_fit(&history->free, n, from, &start, &len)) {
+		uint64_t boundary = (start / WINDOW_PAGES + 1) * WINDOW_PAGES;
+		*no = start;
+		if (!crosses(start, n))
+			return true;
+		*no = boundary;
+		if (start + len >= boundary + n)
+			return true;
+		from = start + 1;
+	}
+	return false;
+}
+
+/* Makes the file long enough for n contiguous pages and takes them at its end. */
+static int grow(struct history *history, uint64_t n, uint64_t *no)
+{
+	struct file *file = history->file;
+	uint64_t at = history->file_pages, start, len, pages;
+	bool direct = n >= DIRECT_PAGES;
+	int rc;
+
+	/* free pages that end the file may be the start of it */
+	if (!direct && at > PAGE_FIRST && runs_holds(&history->free, at - 1, &start, &len, NULL))
+		at = start;
+	if (crosses(at, n))
+		at = (at / WINDOW_PAGES + 1) * WINDOW_PAGES;
+	if (at + n > PAGE_NUMBER_MAX)
+		return error_set(DUR_E_LIMIT, "the file cannot grow beyond 2^47 pages");
+	rc = file_grow(file, at + n, direct);
+	if (rc < 0)
+		return rc;
+	pages = direct ? at + n : atomic_load(&file->pages);
+	if (pages < at + n)
+		pages = at + n;
+	if (pages > history->file_pages) {
+		rc = history_free_add(history, history->file_pages, pages - history->file_pages);
+		if (rc < 0)
+			return rc;
+		history->file_pages = pages;
+	}
+	*no = at;
+	return 0;
+}
+
+int history_take(struct history *history, uint64_t n, uint64_t *no)
+{
+	int rc = 0;
+
+	if (!find(history, n, no))
+		rc = grow(history, n, no);
+	if (rc == 0)
+		rc = history_free_remove(history, *no, n);
+	if (rc == 0)
+		file_forget_seen(history->file, *no, n);
+	return rc;
+}
+
+void history_give(struct history *history, uint64_t no, uint64_t n)
+{
+	/* Out of memory the pages stay unknown until the next load finds them free: nothing is lost. */
+	(void)history_free_add(history, no, n);
+}
+
+/* Takes n pages from the lowest holes; false: they do not fit cap extents (nothing is taken). */
+static bool scatter(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
+                    unsigned *n_extents)
+{
+	uint64_t from = 0, start, len, got = 0;
+	unsigned k = 0;
+
+	while (got < n && k < cap && runs_at_or_after(&history->free, from, &start, &len, NULL)) {
+		extents[k].no = start;
+		extents[k].n = len < n - got ? len : n - got;
+		got += extents[k].n;
+		from = start + len;
+		k++;
+	}
+	if (got < n)
+		return false;
+	*n_extents = k;
+	return true;
+}
+
+int history_extents(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
+                    unsigned *n_extents)
+{
+	uint64_t live = history->file_pages - PAGE_FIRST - history->free.total - history->pending_pages -
+		history->dead_pages;
+	int rc = 0;
+
+	*n_extents = 1;
+	extents[0].n = n;
+	if (!find(history, n, &extents[0].no)) {
+		/* DESIGN: one run while there is room; scattered once free space passes half the live data */
+		if (history->free.total < n || history->free.total <= live / 2 ||
+		    !scatter(history, n, extents, cap, n_extents))
+			rc = grow(history, n, &extents[0].no);
+	}
+	for (unsigned i = 0; i < *n_extents && rc == 0; i++) {
+		rc = history_free_remove(history, extents[i].no, extents[i].n);
+		file_forget_seen(history->file, extents[i].no, extents[i].n);
+	}
+	return rc;
+}
+
+uint64_t history_free_pages(const struct history *history)
+{
+	return history->free.total;
+}
+
+/* ---- Chunks ---- */
+
+size_t history_chunk_encode(const struct history *history, uint64_t chunk, uint8_t *to)
+{
+	uint64_t first = chunk << CHUNK_SHIFT, end = first + CHUNK_PAGES, at = first, start, n;
+	uint8_t *out = to + 2;
+
+	to[0] = DUR_BYTES;
+	to[1] = CHUNK_RUNS;
+	for (uint64_t no = first; no < end; no = start + n) {
+		if (!runs_at_or_after(&history->free, no, &start, &n, NULL) || start >= end)
+			break;
+		uint64_t from = start > first ? start : first;
+		uint64_t to_no = start + n < end ? start + n : end;
+		if (out + 6 > to + 2 + BITMAP_BYTES)
+			goto bitmap;
+		out = put_varint(out, from - at);
+		out = put_varint(out, to_no - from);
+		at = to_no;
+	}
+	return out == to + 2 ? 0 : (size_t)(out - to);
+bitmap:
+	to[1] = CHUNK_BITMAP;
+	memset(to + 2, 0, BITMAP_BYTES);
+	for (uint64_t no = first; no < end; no = start + n) {
+		if (!runs_at_or_after(&history->free, no, &start, &n, NULL) || start >= end)
+			break;
+		uint64_t from = start > first ? start : first;
+		uint64_t to_no = start + n < end ? start + n : end;
+		for (uint64_t i = from - first; i < to_no - first; i++)
+			to[2 + i / 8] |= (uint8_t)(1 << i % 8);
+	}
+	return 2 + BITMAP_BYTES;
+}
+
+static int chunk_add(struct history *history, uint64_t no, uint64_t n)
+{
+	/* merged with the chunk before it, and not a change since the fold */
+	return runs_add(&history->free, no, n, 0, true) < 0 ?
+		error_system(ENOMEM, "reading the free space") : 0;
+}
+
+int history_chunk_decode(struct history *history, uint64_t chunk, const struct cell *cell)
+{
+	uint64_t first = chunk << CHUNK_SHIFT, at = 0, gap, n;
+	const uint8_t *from = cell->bytes + 2, *end = cell->bytes + cell->len;
+	int rc = 0;
+
+	if (chunk > PAGE_NUMBER_MAX >> CHUNK_SHIFT || cell->len < 2)
+		return history_damaged("a chunk of the free space");
+	if (cell->bytes[1] == CHUNK_BITMAP && cell->len == 2 + BITMAP_BYTES) {
+		for (uint64_t i = 0; i < CHUNK_PAGES && rc == 0; i = at) {
+			for (at = i; at < CHUNK_PAGES && from[at / 8] >> at % 8 & 1; at++)
+				;
+			if (at > i)
+				rc = chunk_add(history, first + i, at - i);
+			else
+				at++;
+		}
+		return rc;
+	}
+	if (cell->bytes[1] != CHUNK_RUNS)
+		return history_damaged("a chunk of the free space");
+	while (rc == 0 && from < end) {
+		if (!(from = get_varint(from, end, &gap)) || !(from = get_varint(from, end, &n)) ||
+		    gap >= CHUNK_PAGES || n == 0 || at + gap + n > CHUNK_PAGES)
+			return history_damaged("a chunk of the free space");
+		rc = chunk_add(history, first + at + gap, n);
+		at += gap + n;
+	}
+	return rc;
+}
