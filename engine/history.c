@@ -276,6 +276,7 @@ int history_load(struct history *history, const struct record *newest)
 	int rc;
 
 	history->loaded = false;
+	history->is_folding = false;
 	history_space_clear(history);
 	history_queues_clear(history);
 	history->n_recent = 0;
@@ -373,8 +374,8 @@ int history_describe(struct history *history, const struct record *previous, str
 	s->live_pages = history->file_pages - PAGE_FIRST - history->free.total - history->pending_pages -
 		history->dead_pages - retired;
 	record->drained = history->drained;
-	record->fold = history->fold;
-	record->fold_record = history->fold_record;
+	record->fold = history->is_folding ? s->number : history->fold;
+	record->fold_record = history->is_folding ? s->record : history->fold_record;
 	return rc;
 }
 
@@ -408,7 +409,7 @@ static int visit_dead(void *ctx, uint64_t death, const struct cell *cell)
 int history_visit(struct file *file, const struct record *newest, const struct history_visitor *visitor)
 {
 	const struct pager pager = { .file = file };
-	struct history *h;
+	struct history *h = NULL;
 	uint64_t start, n;
 	int rc = history_open(file, &h);
 

@@ -57,8 +57,8 @@ int  history_extents(struct history *history, uint64_t n, struct extent *extents
 /*
  * Fills what the new record says of history: oldest, states, commits, file_pages, live_pages,
  * retained_pages, keep, fold, fold_record, drained. previous is the record it builds on. The policy is
- * record->state.keep. retained_pages and live_pages count what txn retires; n_pages are its pages with
- * the record's. Call after placing.
+ * record->state.keep. retained_pages and live_pages count what the record retires. Call after placing, with state.record set; if history_fold() ran for this transaction,
+ * fold and fold_record name the record itself.
  */
 int  history_describe(struct history *history, const struct record *previous, struct record *record);
 /* A fold is due: call history_fold() before placing. */

@@ -197,6 +197,7 @@ int history_fold(struct history *history, struct txn *txn)
 		rc = fold_free(history, txn);
 	if (rc == 0)
 		rc = retire_records(history, txn);
+	history->is_folding = true;
 	if (rc < 0)
 		history_fold_undo(history);
 	return rc;
@@ -204,6 +205,7 @@ int history_fold(struct history *history, struct txn *txn)
 
 void history_fold_undo(struct history *history)
 {
+	history->is_folding = false;
 	for (uint64_t w = 0; w < history->folding.n / 64; w++) {
 		if (w < history->changed.n / 64)
 			history->changed.bits[w] |= history->folding.bits[w];
@@ -239,6 +241,7 @@ static int folded_now(struct history *history, const struct record *record)
 	history->n_gone = 0;
 	if (history->folding.n)
 		memset(history->folding.bits, 0, history->folding.n / 8);
+	history->is_folding = false;
 	history->n_recent = 0;
 	history->fold = record->state.number;
 	history->fold_record = record->state.record;

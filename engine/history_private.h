@@ -52,6 +52,7 @@ struct history {
 	struct state *recent;           /* since the fold, that record included, oldest first */
 	size_t   n_recent, cap_recent;
 	uint64_t fold, fold_record;
+	bool     is_folding;            /* between history_fold() and its commit or undo */
 	struct tree tree;               /* the system tree as of the fold */
 	struct hash128 newest_hash;
 };
