@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The structural check of a node. A page file may come from anyone, with checksums to match, so
+ * everything that node.h's unchecked readers and writers touch is verified here, once a page.
+ *
+ * Overlaps matter for writers: a cell overwritten in place must not be part of another entry's
+ * lengths. Entries usually lie in falling order, which shows that they are apart; else a bitmap of
+ * the page tells.
+ */
+#include "engine/node.h"
+
+#include "duramen.h"
+#include "engine/run.h"
+
+struct check {
+	const struct page *page;
+	unsigned end;                   /* of the heap */
+	unsigned live;                  /* bytes of entries */
+	unsigned lowest;                /* offset of the lowest entry so far, while they fall */
+	bool falling;
+	const char *why;
+};
+
+static bool no(struct check *c, const char *why)
+{
+	c->why = why;
+	return false;
+}
+
+static bool check_header(struct check *c)
+{
+	const struct page *p = c->page;
+	unsigned kind = page_kind(p), level = page_level(p);
+	if (kind == PAGE_LEAF ? level != 0 : kind != PAGE_BRANCH || level == 0)
+		return no(c, "it is no leaf or branch of a tree");
+	if (level >= TREE_DEPTH_MAX)
+		return no(c, "its level is above any tree's depth");
+	if (p->zero[0] | p->zero[1] | p->zero[2])
+		return no(c, "reserved bytes of its header are in use");
+	if (p->n == 0 || p->n > p->capacity || p->prefix_len > TREE_KEY_MAX)
+		return no(c, "its entry count or prefix length cannot be");
+	c->end = node_end(p);
+	if (PAGE_HEADER + NODE_SLOT * (unsigned)p->capacity > p->heap || p->heap > c->end)
+		return no(c, "its arrays and its heap overlap");
+	return true;
+}
+
+/* One entry's bytes lie inside the heap. */
+static bool check_bounds(struct check *c, unsigned i)
+{
+	const struct page *p = c->page;
+	unsigned begin = node_offsets(p)[i];
+	unsigned left = begin < p->heap || begin >= c->end ? 0 : c->end - begin;
+	const uint8_t *e = node_bytes(p) + begin;
+	if (left < 4)
+		/* The smallest leaf entry takes 3 bytes, and two lengths may take 4. */
+		if (left < 3 || e[0] & 0x80 || e[1] & 0x80)
+			return no(c, "an entry lies outside the heap");
+	unsigned suffix_len = node_length(&e), data_len = NODE_CHILD;
+	bool odd = suffix_len < 128 && e - node_bytes(p) > begin + 1;
+	if (!node_is_branch(p)) {
+		const uint8_t *second = e;
+		data_len = node_length(&e);
+		odd |= data_len < 128 && e > second + 1;
+	}
+	if (odd)
+		return no(c, "a length is not in its shortest form");
+	unsigned size = (unsigned)(e - node_bytes(p)) - begin + node_rest_len(suffix_len) + data_len;
+	if (size > left)
+		return no(c, "an entry reaches out of the heap");
+	if (p->prefix_len + suffix_len > TREE_KEY_MAX)
+		return no(c, "a key is too long");
+	c->live += size;
+	if (begin + size > c->lowest)
+		c->falling = false;
+	c->lowest = begin;
+	return true;
+}
+
+static bool check_cell(struct check *c, const struct node_entry *e)
+{
+	struct cell cell = { .bytes = e->data, .len = e->data_len };
+	if (cell.len == 0 || cell.len > TREE_CELL_MAX ||
+	    c->page->prefix_len + e->suffix_len + cell.len > TREE_ENTRY_MAX)
+		return no(c, "a cell is empty or too long");
+	if (cell.bytes[0] & CELL_RUN && cell.len <= CELL_RUN_BYTES)
+		return no(c, "a cell is too short for the run it names");
+	struct node_run run;
+	if (node_cell_run(&cell, &run) && (run.ptr.no < PAGE_FIRST || run.ptr.no > PAGE_NUMBER_MAX ||
+	                                   run.length > RUN_LENGTH_MAX))
+		return no(c, "a cell names a run that cannot be");
+	return true;
+}
+
+static bool check_child(struct check *c, const struct node_entry *e)
+{
+	struct node_child child = node_child_read(e->data);
+	if (child.ptr.no < PAGE_FIRST || child.ptr.no > PAGE_NUMBER_MAX)
+		return no(c, "a child's page number cannot be");
+	if (child.ptr.birth > c->page->birth)
+		return no(c, "a child was born after it");
+	if (child.count == 0)
+		return no(c, "a child has no entries");
+	return true;
+}
+
+static bool check_entry(struct check *c, unsigned i)
+{
+	const struct page *p = c->page;
+	if (!check_bounds(c, i))
+		return false;
+	struct node_entry e = node_entry(p, i);
+	if (e.suffix_len < 4 && (uint64_t)e.head << (8 * e.suffix_len) & UINT32_MAX)
+		return no(c, "a short key's head is not padded with zeros");
+	if (node_is_branch(p) ? !check_child(c, &e) : !check_cell(c, &e))
+		return false;
+	if (i == 0 || !node_is_branch(p)) {
+		if (node_is_branch(p) && e.suffix_len != 0)
+			return no(c, "its first entry has a separator");
+		if (i == 0)
+			return true;
+	} else if (i == 1) {
+		/*
+		 * Entry 0 has no separator to compare with, but there is nothing below an empty
+		 * one.
+		 */
+		return p->prefix_len + e.suffix_len > 0 || no(c, "a separator is empty");
+	}
+	struct node_entry before = node_entry(p, i - 1);
+	if (before.head < e.head)
+		return true;
+	unsigned a = node_rest_len(before.suffix_len), b = node_rest_len(e.suffix_len);
+	int order = before.head > e.head ? 1 : memcmp(before.rest, e.rest, a < b ? a : b);
+	if (order > 0 || (order == 0 && before.suffix_len >= e.suffix_len))
+		return no(c, "its keys are out of order");
+	return true;
+}
+
+/* Entries that do not lie in falling order: are they apart all the same? */
+static bool check_apart(struct check *c)
+{
+	uint8_t used[PAGE_SIZE] = { 0 };
+	for (unsigned i = 0; i < c->page->n; i++) {
+		struct node_entry e = node_entry(c->page, i);
+		uint8_t *at = used + node_offsets(c->page)[i];
+		if (memchr(at, 1, e.size))
+			return no(c, "entries overlap");
+		memset(at, 1, e.size);
+	}
+	return true;
+}
+
+int node_check(const struct page *page, const char **why)
+{
+	struct check c = { .page = page, .falling = true, .lowest = PAGE_SIZE };
+	bool good = check_header(&c);
+	for (unsigned i = 0; good && i < page->n; i++)
+		good = check_entry(&c, i);
+	if (good && c.live + page->holes != c.end - page->heap)
+		good = no(&c, "its entries and holes do not add up to its heap");
+	if (good && !c.falling)
+		good = check_apart(&c);
+	*why = c.why;
+	return good ? 0 : DUR_E_CORRUPT;
+}
