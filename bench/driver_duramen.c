@@ -15,6 +15,7 @@ struct driver_handle {
 	dur_coll       root;    /* of that view */
 	bool           lazy;
 	uint64_t       newest;  /* the last state committed here */
+	dur_value      keys[DRIVER_BATCH], values[DRIVER_BATCH];
 };
 
 static int duramen_fail(const char *call, int rc)
@@ -145,19 +146,18 @@ static int duramen_get(driver_handle *h, const unsigned char *key, const unsigne
 static int duramen_get_many(driver_handle *h, const unsigned char *keys, uint32_t n,
                             const unsigned char **values)
 {
-	dur_value k[DRIVER_BATCH], v[DRIVER_BATCH];
 	uint32_t i;
 	int rc;
 
 	if (n == 0 || n > DRIVER_BATCH)
 		return driver_fail("duramen: %u keys at once", n);
 	for (i = 0; i < n; i++)
-		k[i] = DUR_BYTES(keys + (size_t)i * DATA_KEY, DATA_KEY);
-	rc = dur_get_many(h->root, k, n, v);
+		h->keys[i] = DUR_BYTES(keys + (size_t)i * DATA_KEY, DATA_KEY);
+	rc = dur_get_many(h->root, h->keys, n, h->values);
 	if (rc)
 		return duramen_fail("dur_get_many", rc);
 	for (i = 0; i < n; i++)
-		if (duramen_value(&v[i], &values[i]))
+		if (duramen_value(&h->values[i], &values[i]))
 			return -1;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RocksDB through its C interface: a write batch a transaction, a snapshot a view. The values cannot
- * be compressed, so compression is off; the block cache holds the whole table and Bloom filters are
+ * RocksDB through its C interface: a write batch a transaction, a snapshot a view. The values
+ * cannot be compressed, so compression is off; the block cache holds the whole table and Bloom filters are
  * on. settle() flushes the memtable and compacts, so that reads find one sorted run: the best case.
  * Several processes cannot share a RocksDB, so its readers are threads.
  */

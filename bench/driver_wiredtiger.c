@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * WiredTiger: a B-tree table, transactions with snapshot isolation, the log on. Durable commits sync
- * the log with fsync, others leave it in the log's buffer. The cache holds the whole table, because a
- * transaction's changes cannot leave it. One process only, so its readers are threads.
+ * WiredTiger: a B-tree table, transactions with snapshot isolation, the log on. Durable commits
+ * sync the log with fsync, others leave it in the log's buffer. The cache holds the whole table,
+ * because a transaction's changes cannot leave it. One process only, so its readers are threads.
  */
 #if !__has_include(<wiredtiger.h>)
 #error "wiredtiger.h is missing: apt-get install libwiredtiger-dev"

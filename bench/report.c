@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rates are shown, ratios are compared: a ratio is taken within a round, where both peers met the
+ * same machine, then its median over the rounds with the least and the greatest beside it. Above 1
+ * the base (Duramen) is better: faster, smaller, or with less written.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include "bench.h"
+
+const struct metric_info metric_info[METRICS] = {
+	[M_SEQLOAD]     = { "seqload", "entries/s", false },
+	[M_SEQSIZE]     = { "seqload file", "bytes/entry", true },
+	[M_RANDLOAD]    = { "randload", "entries/s", false },
+	[M_RANDSIZE]    = { "randload file", "bytes/entry", true },
+	[M_GET]         = { "get", "gets/s", false },
+	[M_GETMANY]     = { "getmany", "gets/s", false },
+	[M_SCAN]        = { "scan", "entries/s", false },
+	[M_SNAP]        = { "snap", "snapshots/s", false },
+	[M_SNAPHOT]     = { "snap hot", "snapshots/s", false },
+	[M_COMMIT1]     = { "commit1", "commits/s", false },
+	[M_DEVICE1]     = { "commit1 device", "bytes/commit", true },
+	[M_COMMIT100]   = { "commit100", "commits/s", false },
+	[M_DEVICE100]   = { "commit100 device", "bytes/commit", true },
+	[M_READS]       = { "readers2 reads", "gets/s", false },
+	[M_COMMITS]     = { "readers2 commits", "commits/s", false },
+	[M_WAKE]        = { "wake async", "us", true },
+	[M_WAKEDURABLE] = { "wake durable", "us", true },
+	[M_ATTACHSMALL] = { "attach 2 MiB", "us", true },
+	[M_ATTACHBIG]   = { "attach big", "us", true },
+	[M_ATTACHRATIO] = { "attach big/small", "times", true },
+};
+
+/* The median of some numbers, with the least and the greatest. n 0: nothing was measured. */
+struct spread {
+	uint32_t n;
+	double   median, least, most;
+};
+
+static int order(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct spread spread_of(double *v, uint32_t n)
+{
+	struct spread s = { .n = n };
+
+	if (n == 0)
+		return s;
+	qsort(v, n, sizeof(*v), order);
+	s.median = n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+	s.least = v[0];
+	s.most = v[n - 1];
+	return s;
+}
+
+struct cell {
+	struct spread value, ratio, p50, p99;
+};
+
+static struct cell cell_of(const struct options *o, enum metric m, uint32_t peer, uint32_t base,
+                           struct result *const *results)
+{
+	double value[BENCH_MAX_ROUNDS], ratio[BENCH_MAX_ROUNDS];
+	double p50[BENCH_MAX_ROUNDS], p99[BENCH_MAX_ROUNDS];
+	uint32_t r, values = 0, ratios = 0, latencies = 0;
+
+	for (r = 0; r < o->rounds; r++) {
+		const struct measured *here = &results[r][peer].m[m], *other = &results[r][base].m[m];
+
+		if (!here->set)
+			continue;
+		value[values++] = here->value;
+		if (here->latencies) {
+			p50[latencies] = here->p50;
+			p99[latencies++] = here->p99;
+		}
+		if (peer != base && other->set && here->value > 0 && other->value > 0)
+			ratio[ratios++] = metric_info[m].less ? here->value / other->value
+			                                      : other->value / here->value;
+	}
+	return (struct cell){
+		.value = spread_of(value, values), .ratio = spread_of(ratio, ratios),
+		.p50 = spread_of(p50, latencies), .p99 = spread_of(p99, latencies),
+	};
+}
+
+static void print_number(double v)
+{
+	if (v >= 1e6)
+		printf("%10.2f M", v / 1e6);
+	else if (v >= 1e4)
+		printf("%10.1f k", v / 1e3);
+	else
+		printf("%10.1f  ", v);
+}
+
+static void print_row(const char *name, const char *peer, const char *unit, const struct cell *c)
+{
+	printf("%-17s %-12s", name, peer);
+	print_number(c->value.median);
+	printf(" %-12s", unit);
+	if (c->ratio.n)
+		printf(" %7.2f x  %6.2f..%-7.2f", c->ratio.median, c->ratio.least, c->ratio.most);
+	else
+		printf(" %26s", "");
+	if (c->p50.n)
+		printf(" %8.1f %8.1f", c->p50.median, c->p99.median);
+	putchar('\n');
+}
+
+void report_table(const struct options *o, const struct driver *const *peers, uint32_t peer_count,
+                  uint32_t base, struct result *const *results)
+{
+	uint32_t m, p;
+
+	printf("\n%llu entries, %u rounds: medians. The ratio is taken in each round: above 1 x, %s is\n"
+	       "better than the peer (faster, smaller); then the least and the greatest of the rounds.\n\n",
+	       (unsigned long long)o->entries, o->rounds, peers[base]->name);
+	printf("%-17s %-12s%12s %-12s %9s  %15s %8s %8s\n", "workload", "peer", "median", "", "ratio",
+	       "least..most    ", "p50 us", "p99 us");
+	for (m = 0; m < METRICS; m++) {
+		bool any = false;
+
+		for (p = 0; p < peer_count; p++) {
+			struct cell c = cell_of(o, (enum metric)m, p, base, results);
+
+			if (!c.value.n)
+				continue;
+			print_row(any ? "" : metric_info[m].name, peers[p]->name,
+			          metric_info[m].unit, &c);
+			any = true;
+		}
+		if (any)
+			putchar('\n');
+	}
+}
+
+static void json_spread(const char *name, const struct spread *s)
+{
+	if (s->n)
+		printf(", \"%s\": {\"median\": %.6g, \"least\": %.6g, \"most\": %.6g}", name, s->median,
+		       s->least, s->most);
+}
+
+void report_json(const struct options *o, const struct driver *const *peers, uint32_t peer_count,
+                 uint32_t base, struct result *const *results)
+{
+	const char *comma = "";
+	char version[64];
+	uint32_t m, p;
+
+	printf("{\"entries\": %llu, \"rounds\": %u, \"seed\": %llu, \"base\": \"%s\", \"peers\": {",
+	       (unsigned long long)o->entries, o->rounds, (unsigned long long)o->seed,
+	       peers[base]->name);
+	for (p = 0; p < peer_count; p++) {
+		peers[p]->version(version, sizeof(version));
+		printf("%s\"%s\": \"%s\"", p ? ", " : "", peers[p]->name, version);
+	}
+	printf("},\n \"rows\": [");
+	for (m = 0; m < METRICS; m++) {
+		for (p = 0; p < peer_count; p++) {
+			struct cell c = cell_of(o, (enum metric)m, p, base, results);
+
+			if (!c.value.n)
+				continue;
+			printf("%s\n  {\"workload\": \"%s\", \"peer\": \"%s\", \"unit\": \"%s\"", comma,
+			       metric_info[m].name, peers[p]->name, metric_info[m].unit);
+			json_spread("value", &c.value);
+			json_spread("ratio", &c.ratio);
+			json_spread("p50_us", &c.p50);
+			json_spread("p99_us", &c.p99);
+			putchar('}');
+			comma = ",";
+		}
+	}
+	printf("\n]}\n");
+}
