@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* get: prints one value, of now or of an old state. */
+#include <stdio.h>
+
+#include "commands.h"
+#include "json_write.h"
+#include "message.h"
+#include "session.h"
+
+static int print_value(const struct args *args, const dur_value *v)
+{
+	if (v->type >= DUR_MAP)
+		return refuse(EXIT_FAILED, "%s is a collection: `duramen scan` prints it",
+		              args->operand[1]);
+	if (args->raw && v->type == DUR_STR) {
+		fwrite(v->str, 1, v->len, stdout);
+	} else if (args->raw && v->type == DUR_BYTES) {
+		fwrite(v->ptr, 1, v->len, stdout);
+	} else if (args->raw) {
+		return refuse(EXIT_FAILED, "%s is neither a string nor bytes: get it without --raw",
+		              args->operand[1]);
+	} else {
+		json_write_value(stdout, v);
+		putchar('\n');
+	}
+	return EXIT_DONE;
+}
+
+static int run(const struct args *args)
+{
+	struct session s;
+	dur_value value;
+	int status = session_open(&s, args, DUR_READ_ONLY);
+	if (status == 0)
+		status = session_snapshot(&s);
+	if (status == 0) {
+		int rc = dur_get(dur_root(s.view), &DUR_PATH(args->operand[1]), &value);
+		if (rc < 0)
+			status = fail(rc);
+		else if (rc == DUR_NONE)
+			status = EXIT_NO;
+		else
+			status = print_value(args, &value);
+	}
+	return session_close(&s, status);
+}
+
+static const struct option options[] = {
+	OPTION_AT,
+	FLAG("raw", raw,
+	     "print the bytes of a string or of bytes as they are, with\nnothing after them"),
+	OPTIONS_END
+};
+
+const struct command cmd_get = {
+	.name = "get",
+	.summary = "print the value at a path, now or in an old state",
+	.operands = { "PREFIX", "PATH" },
+	.required = 2,
+	.about = "Prints the value at PATH as JSON. Where nothing is there it prints nothing and\n"
+		 "ends with status 1.",
+	.options = options,
+	.examples = "  duramen get demo /alice\n"
+		    "  duramen get demo /alice --at -1\n"
+		    "  duramen get demo /alice --at 2026-11-20T10:00:00Z\n"
+		    "  duramen get demo /logo --raw > logo.png",
+	.run = run,
+};

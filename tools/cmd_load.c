@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * load: entries from a file, in batches. A batch is read and parsed as a whole before the
+ * transaction begins, so the writer lock is not held while a slow pipe is read, and an error in a
+ * batch commits nothing of it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "arena.h"
+#include "commands.h"
+#include "entries.h"
+#include "message.h"
+#include "progress.h"
+#include "session.h"
+#include "stop.h"
+
+#define BATCH_MAX   (16u << 20)
+#define BATCH_BYTES ((size_t)256 << 20) /* a batch of large values ends here */
+
+struct place {
+	uint64_t line, column;
+};
+
+struct load {
+	struct session session;
+	struct entry_reader reader;
+	struct arena arena;
+	struct progress progress;
+	dur_value *keys, *values;
+	struct place *places; /* where each entry begins, for messages */
+	uint32_t n, cap;
+	const char *name;                 /* of the file, for messages */
+	uint64_t entries, commits, state; /* committed so far; state: the newest */
+};
+
+/* What the user needs after a failure, to mend the file and go on. */
+static int stopped(const struct load *l)
+{
+	if (l->commits == 0)
+		return refuse(EXIT_FAILED, "nothing was committed");
+	return refuse(EXIT_FAILED,
+	              "the first %" PRIu64 " entries are committed, in %" PRIu64
+	              " commits up to state %" PRIu64 "; nothing after them",
+	              l->entries, l->commits, l->state);
+}
+
+static void make_room(struct load *l)
+{
+	if (l->n < l->cap)
+		return;
+	l->cap = l->cap ? 2 * l->cap : 1024;
+	l->keys = realloc(l->keys, l->cap * sizeof *l->keys);
+	l->values = realloc(l->values, l->cap * sizeof *l->values);
+	l->places = realloc(l->places, l->cap * sizeof *l->places);
+	if (l->keys == NULL || l->values == NULL || l->places == NULL)
+		out_of_memory();
+}
+
+/* Reads the next batch; l->n 0: there is none. */
+static int read_batch(struct load *l)
+{
+	arena_reset(&l->arena);
+	for (l->n = 0; l->n < l->session.args->batch && l->arena.total < BATCH_BYTES; l->n++) {
+		make_room(l);
+		int rc = entry_read(&l->reader, &l->arena, &l->keys[l->n], &l->values[l->n]);
+		if (stop_requested()) {
+			complain("interrupted");
+			return stopped(l);
+		}
+		if (rc < 0) {
+			complain("%s: %s", l->name, l->reader.error);
+			return stopped(l);
+		}
+		if (rc == 1)
+			break;
+		l->places[l->n] = (struct place){ l->reader.line, l->reader.column };
+		progress_step(&l->progress, l->reader.bytes, l->entries + l->n + 1);
+	}
+	return 0;
+}
+
+/* put_many does not tell which entry it refused: the same ones again, one by one, do. */
+static int refused_entry(struct load *l, int result)
+{
+	dur_coll root = dur_root(l->session.view);
+	for (uint32_t i = 0; i < l->n; i++) {
+		int rc = dur_put(root, &l->keys[i], &l->values[i]);
+		if (rc < 0) {
+			complain("%s: line %" PRIu64 ", column %" PRIu64 ": %s", l->name,
+			         l->places[i].line, l->places[i].column, dur_message());
+			return stopped(l);
+		}
+	}
+	fail(result);
+	return stopped(l);
+}
+
+static int commit_batch(struct load *l)
+{
+	int status = session_begin(&l->session);
+	if (status != 0) {
+		stopped(l);
+		return status;
+	}
+	int rc = dur_put_many(dur_root(l->session.view), l->keys, l->values, l->n);
+	if (rc < 0)
+		return refused_entry(l, rc);
+	status = session_commit(&l->session, &l->state);
+	if (status != 0) {
+		stopped(l);
+		return status;
+	}
+	l->entries += l->n;
+	l->commits++;
+	return 0;
+}
+
+static int load_all(struct load *l)
+{
+	int status;
+	do {
+		status = read_batch(l);
+		if (status == 0 && l->n > 0)
+			status = commit_batch(l);
+	} while (status == 0 && l->n > 0);
+	progress_clear();
+	return status;
+}
+
+static int open_file(struct load *l, enum format format)
+{
+	struct stat st;
+	bool standard = strcmp(l->name, "-") == 0;
+	FILE *f = standard ? stdin : fopen(l->name, "re");
+	if (f == NULL)
+		return refuse(EXIT_FAILED, "cannot open %s: %s", l->name, strerror(errno));
+	if (standard)
+		l->name = "standard input";
+	bool sized = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
+	entry_reader_init(&l->reader, f, format);
+	progress_start(&l->progress, "loading", "entries", sized ? (uint64_t)st.st_size : 0);
+	return 0;
+}
+
+static void close_file(struct load *l)
+{
+	if (l->reader.file != NULL && l->reader.file != stdin)
+		fclose(l->reader.file);
+	entry_reader_free(&l->reader);
+	arena_free(&l->arena);
+	free(l->keys);
+	free(l->values);
+	free(l->places);
+}
+
+static int run(const struct args *args)
+{
+	struct load l = { .name = args->operand[1] };
+	enum format format;
+
+	if (!format_parse(args->format, &format))
+		return EXIT_USAGE;
+	stop_catch();
+	int status = session_open(&l.session, args, 0);
+	if (status == 0)
+		status = open_file(&l, format);
+	if (status == 0)
+		status = load_all(&l);
+	close_file(&l);
+	return session_close(&l.session, status);
+}
+
+static const struct option options[] = {
+	OPTION_FORMAT, NUMBER("batch", "N", batch, 1, BATCH_MAX, "entries a commit (default 1000)"),
+	OPTIONS_WRITE, OPTIONS_END
+};
+
+const struct command cmd_load = {
+	.name = "load",
+	.summary = "put the entries of a file",
+	.operands = { "PREFIX", "FILE" },
+	.required = 2,
+	.about =
+		"Puts the entries of FILE, or of standard input for \"-\", a batch of them a\n"
+		"commit. ndjson has one {\"key\":KEY,\"value\":VALUE} a line; json is an array of\n"
+		"these, or an object of keys and values; tsv has KEY, a tab, VALUE a line. An\n"
+		"error names line and column, and how much was committed before: of the batch\n"
+		"that it stands in, nothing is.",
+	.options = options,
+	.examples = "  duramen load demo entries.ndjson\n"
+		    "  duramen load demo --format tsv table.tsv --batch 10000\n"
+		    "  zcat dump.ndjson.gz | duramen load demo -",
+	.run = run,
+};

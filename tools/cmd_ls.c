@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ls: the prefixes of the workspace, in name order. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "json_write.h"
+#include "message.h"
+#include "output.h"
+#include "session.h"
+
+#define AT_ONCE 64
+
+static void print_prefix(const dur_prefix_info *p, bool json)
+{
+	bool memory = (p->flags & DUR_MEMORY) != 0;
+	char size[BYTES_TEXT];
+	if (!json) {
+		printf("%10" PRIu64 "  %10s  %-6s  ", p->newest, bytes_format(p->file_bytes, size),
+		       memory ? "memory" : "file");
+		print_last_column(p->name);
+		return;
+	}
+	struct json_line l = { .f = stdout };
+	json_field_text(&l, "name", p->name);
+	json_field_uuid(&l, "uuid", p->uuid);
+	json_field_number(&l, "newest", p->newest);
+	json_field_number(&l, "file_bytes", p->file_bytes);
+	json_field_bool(&l, "memory", memory);
+	json_line_end(&l);
+}
+
+static int run(const struct args *args)
+{
+	struct session s;
+	dur_prefix_info list[AT_ONCE];
+	uint32_t n = AT_ONCE;
+	int status = session_workspace(&s, args);
+
+	if (status == 0 && !args->json)
+		print_titles("     STATE        SIZE  KIND    PREFIX");
+	for (uint64_t skip = 0; status == 0 && n == AT_ONCE; skip += n) {
+		int rc = dur_prefixes(s.ws, skip, list, AT_ONCE, &n);
+		if (rc < 0)
+			status = fail(rc);
+		for (uint32_t i = 0; status == 0 && i < n; i++)
+			print_prefix(&list[i], args->json);
+	}
+	return session_close(&s, status);
+}
+
+static const struct option options[] = { OPTION_JSON, OPTIONS_END };
+
+const struct command cmd_ls = {
+	.name = "ls",
+	.summary = "list the prefixes of the workspace",
+	.about = "Prints one line a prefix: its newest state, the size of its file, and its name.",
+	.options = options,
+	.examples = "  duramen ls\n"
+		    "  duramen ls --json | jq -r .name",
+	.run = run,
+};

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scan: entries in key order, or how many they are. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arena.h"
+#include "commands.h"
+#include "message.h"
+#include "output.h"
+#include "session.h"
+
+/* A bound is one step of a path; the slash in front of it may be left out. */
+static const dur_value *bound(struct arena *a, const char *text, dur_value *path)
+{
+	if (text == NULL)
+		return NULL;
+	if (text[0] != '/') {
+		size_t len = strlen(text);
+		char *with_slash = arena_alloc(a, len + 2);
+		with_slash[0] = '/';
+		memcpy(with_slash + 1, text, len + 1);
+		text = with_slash;
+	}
+	*path = DUR_PATH(text);
+	return path;
+}
+
+static int print_count(dur_coll c, const dur_range *r)
+{
+	uint64_t n;
+	int rc = dur_count(c, r, &n);
+	if (rc < 0)
+		return fail(rc);
+	printf("%" PRIu64 "\n", n);
+	return EXIT_DONE;
+}
+
+static int run(const struct args *args)
+{
+	struct session s;
+	struct arena arena = { 0 };
+	dur_value from, to;
+	dur_coll c;
+	dur_range r = {
+		.from = bound(&arena, args->from, &from),
+		.to = bound(&arena, args->to, &to),
+		.flags = args->reverse ? DUR_REVERSE : 0,
+		.limit = args->limit,
+	};
+
+	int status = session_open(&s, args, DUR_READ_ONLY);
+	if (status == 0)
+		status = session_snapshot(&s);
+	if (status == 0)
+		status = session_collection(&s, args->operand[1], &c);
+	if (status == 0)
+		status = args->count ? print_count(c, &r)
+		                     : print_entries(c, &r, FORMAT_NDJSON, NULL);
+	arena_free(&arena);
+	return session_close(&s, status);
+}
+
+static const struct option options[] = { TEXT("from", "KEY", from,
+	                                      "begin at this key, or the first after it"),
+	                                 TEXT("to", "KEY", to, "end before this key"),
+	                                 OPTION_REVERSE,
+	                                 OPTION_LIMIT,
+	                                 FLAG("count", count, "print only how many they are"),
+	                                 OPTION_AT,
+	                                 OPTIONS_END };
+
+const struct command cmd_scan = {
+	.name = "scan",
+	.summary = "print entries in key order, now or in an old state",
+	.operands = { "PREFIX", "PATH" },
+	.required = 1,
+	.about = "Prints the entries in key order, one {\"key\":...,\"value\":...} a line. KEY is\n"
+		 "written as in a path: alice, or ~i42 for the integer 42. All of it comes from\n"
+		 "one snapshot, whatever is committed meanwhile.",
+	.options = options,
+	.examples = "  duramen scan demo\n"
+		    "  duramen scan demo --from a --to b\n"
+		    "  duramen scan demo --reverse --limit 10\n"
+		    "  duramen scan demo --count --at -100",
+	.run = run,
+};

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stat: what a prefix is made of. One table serves both forms of output. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "json_write.h"
+#include "message.h"
+#include "output.h"
+#include "session.h"
+
+enum kind { KIND_NUMBER, KIND_BYTES };
+
+struct field {
+	const char *name; /* in JSON */
+	const char *title;
+	enum kind kind;
+	uint64_t value;
+};
+
+static void print_text(const struct args *args, struct json_line *l, const char *name,
+                       const char *title, const char *text)
+{
+	if (args->json) {
+		json_field_text(l, name, text);
+	} else {
+		printf("%-16s", title);
+		print_last_column(text);
+	}
+}
+
+static void print_field(const struct args *args, struct json_line *l, const struct field *f)
+{
+	char text[BYTES_TEXT];
+	if (args->json)
+		json_field_number(l, f->name, f->value);
+	else if (f->kind == KIND_BYTES)
+		printf("%-16s%s\n", f->title, bytes_format(f->value, text));
+	else
+		printf("%-16s%" PRIu64 "\n", f->title, f->value);
+}
+
+static void print_stat(const struct args *args, const dur_prefix_stat *s, uint64_t entries)
+{
+	const struct field fields[] = {
+		{ "entries", "entries", KIND_NUMBER, entries },
+		{ "oldest", "oldest state", KIND_NUMBER, s->oldest },
+		{ "newest", "newest state", KIND_NUMBER, s->newest },
+		{ "durable", "on disk up to", KIND_NUMBER, s->durable },
+		{ "states", "states kept", KIND_NUMBER, s->states },
+		{ "file_bytes", "file", KIND_BYTES, s->file_bytes },
+		{ "live_bytes", "  newest state", KIND_BYTES, s->live_bytes },
+		{ "retained_bytes", "  older states", KIND_BYTES, s->retained_bytes },
+		{ "packed_bytes", "  packed", KIND_BYTES, s->packed_bytes },
+		{ "free_bytes", "  free", KIND_BYTES, s->free_bytes },
+		{ "commits", "commits", KIND_NUMBER, s->commits },
+		{ "flushes", "flushes", KIND_NUMBER, s->flushes },
+		{ "epoch", "takeovers", KIND_NUMBER, s->epoch },
+		{ "writer_pid", "writer", KIND_NUMBER, s->writer_pid },
+		{ "readers", "readers", KIND_NUMBER, s->readers },
+	};
+	struct json_line l = { .f = stdout };
+	char uuid[37];
+
+	print_text(args, &l, "name", "prefix", s->name);
+	print_text(args, &l, "uuid", "uuid", uuid_format(s->uuid, uuid));
+	print_text(args, &l, "keep", "keep", s->keep);
+	print_text(args, &l, "io", "io", s->io);
+	for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		print_field(args, &l, &fields[i]);
+	if (args->json)
+		json_line_end(&l);
+}
+
+static int run(const struct args *args)
+{
+	struct session s;
+	dur_prefix_stat stat;
+	uint64_t entries;
+	int status = session_open(&s, args, DUR_READ_ONLY);
+	if (status == 0) {
+		/* Before the snapshot: this command is not one of the readers it counts. */
+		int rc = dur_stat(s.prefix, &stat);
+		if (rc == 0)
+			rc = dur_snapshot(s.prefix, DUR_LATEST, NULL, &s.view);
+		if (rc == 0)
+			rc = dur_count(dur_root(s.view), NULL, &entries);
+		if (rc < 0)
+			status = fail(rc);
+		else
+			print_stat(args, &stat, entries);
+	}
+	return session_close(&s, status);
+}
+
+static const struct option options[] = { OPTION_JSON, OPTIONS_END };
+
+const struct command cmd_stat = {
+	.name = "stat",
+	.summary = "show what a prefix is made of",
+	.operands = { "PREFIX" },
+	.required = 1,
+	.about = "Prints the states, the sizes and the processes of a prefix. The file's bytes\n"
+		 "belong to the newest state, to older states only, or are free to be used.",
+	.options = options,
+	.examples = "  duramen stat demo\n"
+		    "  duramen stat demo --json | jq .file_bytes",
+	.run = run,
+};

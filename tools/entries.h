@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Entries as text, read by load, written by dump and scan. Three formats:
+ *
+ *	ndjson  {"key":KEY,"value":VALUE} a line, in the JSON of json_read.h
+ *	json    an array of such entries; read also as one object, {"name":VALUE,...}
+ *	tsv     KEY, a tab, VALUE a line. A column is a string, with \t \n \r \\ for these four;
+ *	        one that begins with \= is the JSON that follows: \=42, \={"~x":"00ff"}
+ *
+ * Whatever is written is read back as exactly the same entries. The keys of a raw prefix are
+ * bytes; they are written as strings where they are UTF-8, and a string means its bytes there.
+ */
+#ifndef DURAMEN_TOOLS_ENTRIES_H
+#define DURAMEN_TOOLS_ENTRIES_H
+
+#include <duramen.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "arena.h"
+
+enum format { FORMAT_NDJSON, FORMAT_TSV, FORMAT_JSON };
+
+/* text as --format takes it, NULL: ndjson. False, with a message, if it is none. */
+bool format_parse(const char *text, enum format *format);
+
+struct entry_reader {
+	FILE *file;
+	enum format format;
+	char *text; /* the line or element at hand */
+	size_t len, cap;
+	uint64_t bytes; /* read so far */
+	uint64_t line;  /* where text began, from 1; its column, from 1 */
+	uint64_t column;
+	uint64_t at_line, at_column; /* of the next byte: json only */
+	int stage;                   /* json only: see entries_read.c */
+	bool object;
+	char error[320]; /* "line 3, column 7: ..." after a failure */
+};
+
+void entry_reader_init(struct entry_reader *r, FILE *file, enum format format);
+/* The next entry, its memory from the arena. 0; 1: at the end; -1: see r->error. */
+int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value);
+void entry_reader_free(struct entry_reader *r);
+
+struct entry_writer {
+	FILE *file;
+	enum format format;
+	bool raw; /* the keys are those of a raw prefix */
+	bool begun;
+};
+
+void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value);
+/* After the last entry. */
+void entry_write_end(struct entry_writer *w);
+
+#endif

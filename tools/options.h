@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line, described by tables: a command lists its operands and options once, and
+ * parsing, usage errors and --help all come from that list.
+ *
+ * Options are long ones, "--name value" or "--name=value", before, between or after operands; "--"
+ * ends them. "-" and negative numbers are operands, so that `put PREFIX PATH -5` needs no quoting.
+ */
+#ifndef DURAMEN_TOOLS_OPTIONS_H
+#define DURAMEN_TOOLS_OPTIONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_OPERANDS 3
+#define NOT_GIVEN    UINT64_MAX /* a number option that was not on the command line */
+
+/* Everything that any command takes. */
+struct args {
+	const struct command *command;
+	const char *operand[MAX_OPERANDS]; /* NULL: not given */
+	const char *root, *at, *label, *keep, *format, *from, *to, *after;
+	uint64_t limit, batch, number, timeout_ms, lock_ms;
+	bool async, json, raw, memory, reverse, count, history;
+};
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
+
+struct option {
+	const char *name;    /* without the dashes; NULL ends a table */
+	const char *metavar; /* what stands for its argument in the help; NULL for a flag */
+	const char *help;
+	enum option_kind kind;
+	size_t offset;     /* in struct args: bool, const char *, uint64_t by kind */
+	uint64_t min, max; /* of a number */
+};
+
+#define FLAG(name, field, help)                                                   \
+	{                                                                         \
+		name, NULL, help, OPTION_FLAG, offsetof(struct args, field), 0, 0 \
+	}
+#define TEXT(name, metavar, field, help)                                             \
+	{                                                                            \
+		name, metavar, help, OPTION_TEXT, offsetof(struct args, field), 0, 0 \
+	}
+#define NUMBER(name, metavar, field, min, max, help)                                       \
+	{                                                                                  \
+		name, metavar, help, OPTION_NUMBER, offsetof(struct args, field), min, max \
+	}
+
+/* Options that several commands share. */
+#define OPTION_AT                                                       \
+	TEXT("at", "STATE", at,                                         \
+	     "read this state: a number, -N (N states back), a name,\n" \
+	     "or a time like 2026-11-20T10:00:00Z")
+#define OPTION_JSON    FLAG("json", json, "print NDJSON: one JSON object a line")
+#define OPTION_REVERSE FLAG("reverse", reverse, "from the last key down")
+#define OPTION_FORMAT  TEXT("format", "FORMAT", format, "ndjson (the default), tsv or json")
+#define OPTION_LIMIT   NUMBER("limit", "N", limit, 1, UINT64_MAX - 1, "at most N of them")
+#define OPTIONS_WRITE                                                                         \
+	TEXT("label", "TEXT", label, "keep this text with the new state (at most 63 bytes)"), \
+		FLAG("async", async, "visible at once, on disk shortly after"),               \
+		NUMBER("lock-timeout", "MS", lock_ms, 0, INT_MAX,                             \
+	               "wait this long for another writer (default 5000)")
+#define OPTIONS_END                                    \
+	{                                              \
+		NULL, NULL, NULL, OPTION_FLAG, 0, 0, 0 \
+	}
+
+struct command {
+	const char *name;
+	const char *summary;                /* one line, for the list of commands */
+	const char *operands[MAX_OPERANDS]; /* names */
+	unsigned required;                  /* so many of them must be given */
+	const char *about;                  /* for its --help: lines of at most 76 columns */
+	const struct option *options;
+	const char *examples;                /* the same, each line a command */
+	int (*run)(const struct args *args); /* returns an exit status */
+};
+
+/*
+ * Fills *args from the words after the command's name; options that every command has (--root) may
+ * also have been given before it. Returns 0, or EXIT_USAGE after a message. *help: --help was
+ * given.
+ */
+int options_parse(const struct command *c, char **words, struct args *args, bool *help);
+
+/*
+ * Handles one option word of a table at *word. 1: it was one (and *word is moved past it and its
+ * argument); 0: it is none of the table; -1: refused, with a message.
+ */
+int options_take(const struct option *table, char ***word, struct args *args);
+
+void options_help(const struct command *c);
+
+/* Options of every command. */
+extern const struct option common_options[];
+
+#endif

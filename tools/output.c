@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables have columns of fixed width and what may be long in the last one, so they need not be
+ * collected.
+ */
+#include "output.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json_write.h"
+#include "message.h"
+#include "progress.h"
+#include "timetext.h"
+
+void print_titles(const char *titles)
+{
+	if (isatty(STDOUT_FILENO) == 1)
+		puts(titles);
+}
+
+void print_last_column(const char *text)
+{
+	for (const char *s = text; *s != '\0'; s++)
+		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+	putchar('\n');
+}
+
+const char *bytes_format(uint64_t bytes, char out[BYTES_TEXT])
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double n = (double)bytes / 1024;
+	unsigned u = 0;
+	if (bytes < 1024) {
+		snprintf(out, BYTES_TEXT, "%u B", (unsigned)bytes);
+		return out;
+	}
+	for (; n >= 1023.95 && u < 5; u++)
+		n /= 1024;
+	snprintf(out, BYTES_TEXT, "%.1f %s", n, units[u]);
+	return out;
+}
+
+void print_state_titles(void)
+{
+	print_titles("     STATE  TIME                               ENTRIES     WRITTEN  LABEL");
+}
+
+void print_state(const dur_state_info *s, bool json)
+{
+	char when[TIMETEXT_MAX], written[BYTES_TEXT];
+	if (!json) {
+		printf("%10" PRIu64 "  %s  %10" PRIu64 "  %10s  ", s->state,
+		       time_format_ns(s->time_ns, when), s->entries,
+		       bytes_format(s->written_bytes, written));
+		print_last_column(s->label);
+		return;
+	}
+	struct json_line l = { .f = stdout };
+	json_field_number(&l, "state", s->state);
+	json_field_text(&l, "time", time_format_ns(s->time_ns, when));
+	json_field_number(&l, "entries", s->entries);
+	json_field_number(&l, "written_bytes", s->written_bytes);
+	json_field_bool(&l, "on_disk", (s->flags & DUR_ON_DISK) != 0);
+	json_field_text(&l, "label", s->label);
+	json_line_end(&l);
+}
+
+int print_entries(dur_coll c, const dur_range *r, enum format format, const char *what)
+{
+	struct entry_writer w = {
+		.file = stdout,
+		.format = format,
+		.raw = c.kind == DUR_RAW_MAP,
+	};
+	struct progress progress = { .shown = false };
+	dur_iter *it;
+	dur_value key, value;
+	uint64_t done = 0, total = 0;
+
+	int rc = what != NULL ? dur_count(c, r, &total) : 0;
+	if (rc == 0)
+		rc = dur_scan(c, r, &it);
+	if (rc < 0)
+		return fail(rc);
+	if (what != NULL && isatty(STDOUT_FILENO) == 0)
+		progress_start(&progress, what, "entries", total);
+	while ((rc = dur_next(it, &key, &value)) == 0 && !ferror(stdout)) {
+		entry_write(&w, &key, &value);
+		done++;
+		progress_step(&progress, done, done);
+	}
+	progress_clear();
+	dur_iter_close(it);
+	if (rc < 0)
+		return fail(rc);
+	entry_write_end(&w);
+	return EXIT_DONE;
+}
+
+bool output_gone(void)
+{
+	struct pollfd fd = { .fd = STDOUT_FILENO };
+	return poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0;
+}
+
+int output_finish(int status)
+{
+	errno = 0;
+	bool lost = fflush(stdout) != 0 || ferror(stdout);
+	/* `duramen scan ... | head` is no failure. */
+	if (!lost || errno == EPIPE || output_gone())
+		return status;
+	return refuse(EXIT_FAILED, "cannot write the output: %s",
+	              errno != 0 ? strerror(errno) : "some of it was lost");
+}
