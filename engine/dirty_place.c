@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Placing: dirty pages get their numbers. A page can be sealed only when all its pointers are final, so
+ * children come before parents; key order puts neighbours side by side, and the same transaction always
+ * makes the same file.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "duramen.h"
+#include "engine/dirty_private.h"
+#include "engine/node.h"
+#include "internal/error.h"
+
+/* Enters a dirty page. */
+static int walk_enter(struct dirty *d, struct dirty_walk *walk, struct page_ptr ptr)
+{
+	uint64_t index = ptr.no & ~PAGE_DIRTY;
+	if (walk->depth == TREE_DEPTH_MAX || index >= d->n_pages || !d->pages[index])
+		return error_set(DUR_E_CORRUPT, "a transaction's tree is deeper than %d levels, or points "
+		                 "to a page that it gave up; close the transaction", TREE_DEPTH_MAX);
+	walk->level[walk->depth].page = d->pages[index];
+	walk->level[walk->depth].index = (uint32_t)index;
+	walk->level[walk->depth++].at = 0;
+	return 0;
+}
+
+int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item *item)
+{
+	for (;;) {
+		struct page_ptr ptr;
+		if (!walk->depth) {
+			if (walk->root == d->n_roots)
+				return 1;
+			ptr = *d->roots[walk->root++];
+		} else {
+			unsigned top = walk->depth - 1;
+			struct page *page = walk->level[top].page;
+			if (!page_level(page) || walk->level[top].at == page->n)
+				break;
+			ptr = node_child_ptr(page, walk->level[top].at++);
+		}
+		if (ptr.no & PAGE_DIRTY) {
+			int r = walk_enter(d, walk, ptr);
+			if (r)
+				return r;
+		}
+	}
+	unsigned top = --walk->depth;
+	*item = (struct dirty_item){
+		.page = walk->level[top].page,
+		.index = walk->level[top].index,
+	};
+	if (top) {
+		item->parent = walk->level[top - 1].page;
+		item->at = walk->level[top - 1].at - 1;
+	} else {
+		item->root = d->roots[walk->root - 1];
+	}
+	return 0;
+}
+
+void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t no)
+{
+	struct page_ptr ptr = { no, d->state };
+	page_set_id(item->page, no, page_kind(item->page), page_level(item->page));
+	if (item->parent)
+		node_set_child_ptr(item->parent, item->at, ptr);
+	else
+		*item->root = ptr;
+}
+
+/* ---- Commit ---- */
+
+/* Nothing has been changed when this fails. */
+static int place_check(struct dirty *d, const struct extent *extents, unsigned n_extents)
+{
+	struct dirty_walk walk = { 0 };
+	struct dirty_item item;
+	uint64_t reached = 0, room = 0;
+	int r;
+	while (!(r = dirty_walk_next(d, &walk, &item)))
+		reached++;
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n_extents; i++)
+		room += extents[i].n;
+	if (reached != d->live || room < reached)
+		return error_set(DUR_E_MISUSE, "a commit of %u pages, %llu of them in a tree that takes "
+		                 "part, got room for %llu", d->live, (unsigned long long)reached,
+		                 (unsigned long long)room);
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = ((const struct written *)a)->no, y = ((const struct written *)b)->no;
+	return (x > y) - (x < y);
+}
+
+int dirty_place(struct dirty *d, const struct extent *extents, unsigned n_extents,
+                struct written **out, size_t *n_out)
+{
+	struct dirty_private *x = d->extra;
+	struct dirty_walk walk = { 0 };
+	struct dirty_item item;
+	uint64_t used = 0;
+	size_t n = x->n_set;
+
+	int r = d->failed ? d->failed : place_check(d, extents, n_extents);
+	if (r)
+		return r;
+	struct written *list = malloc((n + d->live + 1) * sizeof *list);
+	free(x->placed);        /* of a try that ran out of memory */
+	x->placed = malloc((d->live + 1) * sizeof(struct page *));
+	if (!list || !x->placed) {
+		free(list);
+		return error_system(ENOMEM, "listing the pages of a commit");
+	}
+	written_copy(d, list);
+	while (!dirty_walk_next(d, &walk, &item)) {
+		while (used == extents->n) {
+			extents++;
+			used = 0;
+		}
+		uint64_t no = extents->no + used++;
+		dirty_item_place(d, &item, no);
+		file_forget_seen(d->file, no, 1);
+		file_seal(d->file, item.page);
+		x->placed[x->n_placed++] = item.page;
+		list[n++] = (struct written){ .no = no, .n = 1, .sum = item.page->sum };
+	}
+	qsort(list, n, sizeof *list, by_number);
+	*out = list;
+	*n_out = n;
+	return 0;
+}
+
+/* Adds a page to the iovecs that begin at iov; n of them so far. */
+static unsigned iov_add(struct iovec *iov, unsigned n, struct page *page)
+{
+	if (n && (char *)iov[n - 1].iov_base + iov[n - 1].iov_len == (char *)page) {
+		iov[n - 1].iov_len += PAGE_SIZE;
+		return n;
+	}
+	iov[n] = (struct iovec){ page, PAGE_SIZE };
+	return n + 1;
+}
+
+int dirty_writes(struct dirty *d, const struct io_write **writes, unsigned *n)
+{
+	struct dirty_private *x = d->extra;
+	unsigned n_writes = 0;
+
+	free(x->iov);
+	free(x->writes);
+	x->iov = malloc((x->n_placed + 1) * sizeof *x->iov);
+	x->writes = malloc((x->n_placed + 1) * sizeof *x->writes);
+	if (!x->iov || !x->writes)
+		return error_system(ENOMEM, "writing the pages of a commit");
+	struct iovec *iov = x->iov;
+	struct io_write *w = NULL;
+	for (size_t i = 0; i < x->n_placed; i++) {
+		struct page *page = x->placed[i];
+		/* A write is contiguous and fits one system call. */
+		if (!w || page_no(page) != page_no(x->placed[i - 1]) + 1 || w->n_iov == IOV_MAX) {
+			iov += w ? w->n_iov : 0;
+			w = &x->writes[n_writes++];
+			*w = (struct io_write){ page_no(page) << PAGE_SHIFT, iov, 0 };
+		}
+		w->n_iov = iov_add(iov, w->n_iov, page);
+	}
+	*writes = x->writes;
+	*n = n_writes;
+	return 0;
+}

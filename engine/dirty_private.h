@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the dirty_*.c files share. Nobody else includes this. */
+#ifndef DURAMEN_ENGINE_DIRTY_PRIVATE_H
+#define DURAMEN_ENGINE_DIRTY_PRIVATE_H
+
+#include "engine/dirty.h"
+#include "engine/tree.h"
+
+/* A dirty page and the one pointer to it. */
+struct dirty_item {
+	struct page *page;
+	uint32_t index;
+	unsigned at;                    /* the parent's entry */
+	struct page *parent;            /* NULL: *root points to it */
+	struct page_ptr *root;
+};
+
+enum { SPILL_PAGES = 256 };             /* 1 MiB a write */
+
+struct dirty_private {
+	/* Buffers: slabs of pages; a stack of those not in use, with room for all. */
+	void **slabs;
+	size_t n_slabs, cap_slabs;
+	struct page **spare;
+	size_t n_spare, cap_spare;
+	uint32_t *next_index;           /* by index: the free index behind it, + 1 */
+
+	/* What is in the file already: an open-addressing hash by number; no 0: an empty cell. */
+	struct written *set;
+	size_t n_set, cap_set;          /* cap: a power of two, or 0 */
+
+	/* Pages placed by dirty_place, in the order of their numbers as the extents gave them. */
+	struct page **placed;
+	size_t n_placed;
+	struct iovec *iov;
+	struct io_write *writes;
+
+	struct dirty_item *chunk;       /* SPILL_PAGES of them, once something spilled */
+};
+
+/* ---- dirty.c ---- */
+
+/* Frees the buffer and the index. */
+void dirty_free_page(struct dirty *d, uint32_t index);
+
+/* ---- dirty_written.c ---- */
+
+/* Room for n more, so that adding them cannot fail. 0 or -ENOMEM. */
+int  written_reserve(struct dirty *d, size_t n);
+void written_add(struct dirty *d, const struct written *w);
+/* 0, or 1: not there. */
+int  written_remove(struct dirty *d, uint64_t no, struct written *w);
+/* Copies all of them to out (n_set of them), in no order. */
+void written_copy(const struct dirty *d, struct written *out);
+
+/* ---- dirty_place.c ---- */
+
+/* All dirty pages below the registered roots, children before parents, in key order. */
+struct dirty_walk {
+	unsigned root;                  /* the next one */
+	unsigned depth;
+	struct {
+		struct page *page;
+		uint32_t index;
+		unsigned at;            /* the next entry to look at */
+	} level[TREE_DEPTH_MAX];
+};
+/* 0, 1 at the end, or DUR_E_CORRUPT. Start with a walk of zeros. */
+int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item *item);
+/* Gives the page its final number: in its header and in the pointer to it. */
+void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t no);
+
+#endif
