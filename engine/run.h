@@ -3,7 +3,8 @@
  * A run: one large value in contiguous pages, read in place.
  *
  *   OFFSET        SIZE
- *        0          24  page header up to the kind: checksum of bytes 8..63 and of the trailer, birth, number
+ *        0           8  checksum: XXH3-64 of bytes 8..63, seeded with the XXH3-64 of the trailer (file's seed)
+ *        8          16  birth, number and kind, as in any page header
  *       24           8  length of the value in bytes
  *       32           4  pages of the run
  *       36           4  checksums in the trailer
@@ -25,9 +26,12 @@
 #define RUN_LENGTH_MAX ((uint64_t)1 << 40)
 enum { RUN_HEADER = 64, RUN_PIECE = 65536 };
 
-/* Pages that a value of this length takes. */
+/* Pages that a value of this length takes, or 0 if it is too long. */
 uint64_t run_pages(uint64_t length);
-/* Takes space, writes the value early, straight from the caller's memory. DUR_E_LIMIT, -ENOSPC. */
+/*
+ * Takes space, writes the value early, straight from the caller's memory, and begins its write-back.
+ * DUR_E_LIMIT, -ENOSPC. If the write fails the space is given back and nothing is bound to it.
+ */
 int run_write(struct dirty *d, const void *data, uint64_t length, struct page_ptr *ptr);
 /*
  * The value, in place; verified in full the first time this process meets the run. length is what the

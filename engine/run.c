@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing goes piece by piece: each is hashed while it is in the processor's cache for the copy into the
+ * page cache that follows, and its write-back begins at once, so that the commit's flush finds little.
+ *
+ * Reading is in place, so everything is verified at the first meeting, and only then: the bit of the run's
+ * first page says so. What bounds depend on (length, pages) is compared on every read.
+ */
+#include "engine/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "duramen.h"
+#include "internal/error.h"
+
+enum {
+	AT_LENGTH = 24,
+	AT_PAGES = 32,
+	AT_SUMS = 36,
+	CHUNK_PIECES = 16,      /* 1 MiB a write */
+};
+
+static uint64_t run_sums(uint64_t length)
+{
+	return (length + RUN_PIECE - 1) / RUN_PIECE;
+}
+
+/* Where the trailer begins. */
+static uint64_t run_trailer(uint64_t length)
+{
+	return (RUN_HEADER + length + 7) & ~(uint64_t)7;
+}
+
+static uint64_t run_end(uint64_t length)
+{
+	return run_trailer(length) + 8 * run_sums(length);
+}
+
+uint64_t run_pages(uint64_t length)
+{
+	return length > RUN_LENGTH_MAX ? 0 : (run_end(length) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+static uint64_t header_sum(const struct file *file, const void *header, const void *trailer,
+                           uint64_t n_sums)
+{
+	uint64_t seed = hash64(trailer, 8 * n_sums, file->seed);
+	return hash64((const uint8_t *)header + 8, RUN_HEADER - 8, seed);
+}
+
+/* ---- Writing ---- */
+
+static int write_at(struct file *file, uint64_t offset, const struct iovec *iov, unsigned n)
+{
+	struct io_write write = { offset, iov, n };
+	uint64_t bytes = 0;
+	int r = file->io->ops->write(file->io, &write);
+	if (r)
+		return error_system(-r, "writing a large value");
+	for (unsigned i = 0; i < n; i++)
+		bytes += iov[i].iov_len;
+	file->io->ops->start(file->io, offset, bytes);
+	return 0;
+}
+
+/* The value's bytes; *sums gets their checksums. */
+static int write_pieces(struct file *file, uint64_t offset, const uint8_t *data, uint64_t length,
+                        uint8_t *sums)
+{
+	const uint64_t chunk = (uint64_t)CHUNK_PIECES * RUN_PIECE;
+	for (uint64_t at = 0; at < length; at += chunk) {
+		uint64_t end = length - at < chunk ? length : at + chunk;
+		for (uint64_t piece = at; piece < end; piece += RUN_PIECE) {
+			uint64_t n = end - piece < RUN_PIECE ? end - piece : RUN_PIECE;
+			put_u64(sums, hash64(data + piece, n, file->seed));
+			sums += 8;
+		}
+		struct iovec iov = { (void *)(uintptr_t)(data + at), end - at };
+		int r = write_at(file, offset + at, &iov, 1);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* The header, and all that follows the value. */
+static int write_frame(struct file *file, uint64_t no, uint8_t header[RUN_HEADER], uint64_t length,
+                       const uint8_t *sums)
+{
+	static const uint8_t zeros[PAGE_SIZE];
+	uint64_t n_sums = run_sums(length), trailer = run_trailer(length), end = run_end(length);
+	uint64_t value_end = RUN_HEADER + length, at = no << PAGE_SHIFT;
+
+	put_u64(header, header_sum(file, header, sums, n_sums));
+	struct iovec iov = { header, RUN_HEADER };
+	int r = write_at(file, at, &iov, 1);
+	if (r)
+		return r;
+	struct iovec tail[] = {
+		{ (void *)(uintptr_t)zeros, trailer - value_end },
+		{ (void *)(uintptr_t)sums, 8 * n_sums },
+		{ (void *)(uintptr_t)zeros, (run_pages(length) << PAGE_SHIFT) - end },
+	};
+	return write_at(file, at + value_end, tail, sizeof tail / sizeof *tail);
+}
+
+int run_write(struct dirty *d, const void *data, uint64_t length, struct page_ptr *ptr)
+{
+	uint64_t pages = run_pages(length), no;
+	uint8_t header[RUN_HEADER] = { 0 };
+
+	if (!pages)
+		return error_set(DUR_E_LIMIT, "a value of %" PRIu64 " bytes is too long; a value holds at "
+		                 "most %" PRIu64, length, RUN_LENGTH_MAX);
+	uint8_t *sums = malloc(8 * run_sums(length) + 1);
+	if (!sums)
+		return error_system(ENOMEM, "writing a large value");
+	int r = d->host.take(d->host.ctx, pages, &no);
+	if (r) {
+		free(sums);
+		return r;
+	}
+	file_forget_seen(d->file, no, pages);
+	put_u64(header + 8, d->state);
+	put_u64(header + 16, no | (uint64_t)PAGE_RUN << 48);
+	put_u64(header + AT_LENGTH, length);
+	put_u32(header + AT_PAGES, (uint32_t)pages);
+	put_u32(header + AT_SUMS, (uint32_t)run_sums(length));
+	r = write_pieces(d->file, (no << PAGE_SHIFT) + RUN_HEADER, data, length, sums);
+	if (!r)
+		r = write_frame(d->file, no, header, length, sums);
+	if (!r)
+		r = dirty_run_taken(d, no, (uint32_t)pages, get_u64(header));
+	free(sums);
+	if (r) {
+		d->host.give(d->host.ctx, no, pages);
+		return r;
+	}
+	file_mark_seen(d->file, no);
+	*ptr = (struct page_ptr){ no, d->state };
+	return 0;
+}
+
+/* ---- Reading ---- */
+
+static int run_damaged(struct page_ptr ptr, const char *what)
+{
+	return error_set(DUR_E_CORRUPT, "the large value on page %" PRIu64 " of state %" PRIu64 ": %s; "
+	                 "restore the file from a backup, or run duramen check to see how far the damage "
+	                 "goes", ptr.no, ptr.birth, what);
+}
+
+static bool all_zero(const uint8_t *at, uint64_t n)
+{
+	uint8_t any = 0;
+	for (uint64_t i = 0; i < n; i++)
+		any |= at[i];
+	return !any;
+}
+
+/* Maps the run and compares what its header says with what the pointer says. */
+static int run_meet(struct file *file, struct page_ptr ptr, uint64_t length, const uint8_t **run)
+{
+	uint64_t pages = run_pages(length);
+	if (!pages)
+		return run_damaged(ptr, "its length cannot be");
+	int r = file_map(file, ptr.no, pages, run);
+	if (r)
+		return r;
+	if (get_u64(*run + 8) != ptr.birth || get_u64(*run + 16) != (ptr.no | (uint64_t)PAGE_RUN << 48))
+		return run_damaged(ptr, "something else is on that page");
+	if (get_u64(*run + AT_LENGTH) != length || get_u32(*run + AT_PAGES) != pages ||
+	    get_u32(*run + AT_SUMS) != run_sums(length))
+		return run_damaged(ptr, "its length is not the one that its key tells");
+	return 0;
+}
+
+static int run_check(const struct file *file, struct page_ptr ptr, uint64_t length,
+                     const uint8_t *run)
+{
+	uint64_t n_sums = run_sums(length), trailer = run_trailer(length), end = run_end(length);
+	uint64_t value_end = RUN_HEADER + length;
+	const uint8_t *value = run + RUN_HEADER, *sums = run + trailer;
+
+	if (get_u64(run) != header_sum(file, run, sums, n_sums))
+		return run_damaged(ptr, "the checksum of its header does not match");
+	for (uint64_t i = 0; i < n_sums; i++) {
+		uint64_t at = i * RUN_PIECE, n = length - at < RUN_PIECE ? length - at : RUN_PIECE;
+		if (get_u64(sums + 8 * i) != hash64(value + at, n, file->seed))
+			return run_damaged(ptr, "a checksum of its contents does not match");
+	}
+	if (!all_zero(run + value_end, trailer - value_end) ||
+	    !all_zero(run + end, (run_pages(length) << PAGE_SHIFT) - end))
+		return run_damaged(ptr, "bytes behind it are not zero");
+	return 0;
+}
+
+int run_verify(struct file *file, struct page_ptr ptr, uint64_t length)
+{
+	const uint8_t *run;
+	int r = run_meet(file, ptr, length, &run);
+	return r ? r : run_check(file, ptr, length, run);
+}
+
+int run_read(struct file *file, struct page_ptr ptr, uint64_t length, const void **data)
+{
+	const uint8_t *run;
+	int r = run_meet(file, ptr, length, &run);
+	if (r)
+		return r;
+	if (!file_is_seen(file, ptr.no)) {
+		r = run_check(file, ptr, length, run);
+		if (r)
+			return r;
+		file_mark_seen(file, ptr.no);
+	}
+	*data = run + RUN_HEADER;
+	return 0;
+}
