@@ -57,6 +57,7 @@ struct dirty {
 	struct retired *retired;        /* published pages this transaction stopped using */
 	size_t   n_retired, cap_retired;
 	uint64_t spilled_bytes;         /* written early */
+	uint64_t moves;                 /* grows whenever dirty pages leave memory (spill, place, close) */
 	int      failed;                /* a spill failed: bars the commit */
 	void    *extra;                 /* private to dirty.c: free indexes, buffer pool, spilled set */
 };

@@ -29,12 +29,27 @@ enum {
 	CELL_RUN_BYTES = 22,
 };
 
+/*
+ * Where the last put went, so that ascending and clustered puts skip the descent. Private to the tree's
+ * writers; all zero: nowhere. Every write looks whether the pages are still the transaction's own.
+ */
+enum { FINGER_DEPTH = 6 };              /* deeper trees have no finger */
+struct finger {
+	const struct dirty *dirty;      /* NULL: none */
+	uint64_t moves;                 /* dirty->moves then */
+	struct page *page[FINGER_DEPTH];
+	uint16_t at[FINGER_DEPTH];      /* [0] the entry put last, above: children taken */
+	uint8_t misses;                 /* puts in a row that went elsewhere */
+	int8_t  trend;                  /* puts in a row just behind (+) or before (-) the one before */
+};
+
 /* By value; stored in state records as root number (6), birth (8), count (8), depth (1). */
 struct tree {
 	struct page_ptr root;           /* number 0: empty */
 	uint64_t count;
 	uint32_t depth;                 /* levels; 0: empty */
 	uint32_t class;                 /* enum page_class, set by who opens it */
+	struct finger finger;
 };
 
 struct cell {
@@ -66,12 +81,13 @@ struct cursor {
 	struct pager pager;
 	struct tree  tree;
 	uint32_t depth;                 /* levels on the path; 0: nothing there */
-	uint32_t key_len;               /* of key[], assembled lazily */
+	const struct page *key_page;    /* whose prefix key[] begins with */
 	struct {
 		const struct page *page;
 		uint32_t at, n;
 	} level[TREE_DEPTH_MAX];        /* [0] the leaf */
-	uint8_t  key[TREE_KEY_MAX];     /* assembled: pages store keys without their shared prefix */
+	/* Assembled when asked for: pages store keys without their shared prefix. Some bytes to spare. */
+	uint8_t  key[TREE_KEY_MAX + 32];
 };
 
 void cursor_open(struct cursor *c, const struct pager *pager, const struct tree *tree);
