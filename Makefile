@@ -121,9 +121,9 @@ clean:
 
 deps:
 	$(Q)mk/deps.sh build
-deps-test:
+deps-test: | deps
 	$(Q)mk/deps.sh test
-deps-bench:
+deps-bench: | deps
 	$(Q)mk/deps.sh bench
 
 # ---- Rules ----
