@@ -81,9 +81,9 @@
  *   - Copy a page file while a writer has it attached: the copy may be torn, and is then refused or
  *     recovered as after a power cut. A folder that nobody has attached may be copied and moved as
  *     it is.
- *   - Open or close a coordination file (NAME.coord) in a process that has its prefix attached: the
- *     kernel then drops the process's record locks, and its snapshots may be taken for those of a
- *     dead reader.
+ *   - Open or close a coordination file (NAME.dur-coord) in a process that has its prefix attached:
+ *     the kernel then drops the process's record locks, and its snapshots may be taken for those of
+ *     a dead reader.
  *   - Give readers no write access to the folder: a reader must be able to write its pins into the
  *     coordination file, else dur_attach() answers -EACCES.
  *   - Keep a snapshot open for long under "last:N": the pages only it still needs cannot be used
@@ -290,9 +290,10 @@ typedef struct dur_progress {
  *	dur_detach(p);
  *	dur_workspace_close(ws);
  *
- * A prefix's name has parts of printable characters joined by "/", none of them empty, "." or "..",
- * at most 255 bytes in all. Its page file lies below the workspace's folder; a file of a prefix
- * needs no more than its folder to be moved with.
+ * A prefix's name has parts joined by "/", each of 1 to 240 bytes of printable UTF-8 without
+ * backslash, none of them "." or "..", none ending in ".dur" or ".dur-coord", at most 255 bytes in
+ * all. Below the workspace's folder NAME.dur is its page file and NAME.dur-coord the coordination
+ * file, which holds nothing that a prefix that is not attached needs.
  */
 typedef struct dur_workspace_options {
 	uint32_t mode, pad;     /* permission of new files; 0: 0600 */
@@ -668,7 +669,7 @@ int dur_states(dur_prefix *p, uint64_t from, uint32_t flags, dur_state_info *out
  * that holds nothing else and is not listed. What it no longer keeps is gone for new snapshots at
  * once; its pages are used again as soon as no open snapshot needs them. The forms "for:30d" and
  * "every:1h" come later.
- * Errors: DUR_E_NAME (no such policy), those of dur_begin() and dur_commit().
+ * Errors: DUR_E_MISUSE (no such policy), those of dur_begin() and dur_commit().
  * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit.
  */
 int dur_keep(dur_prefix *p, const char *policy);
