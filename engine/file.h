@@ -34,7 +34,10 @@ enum file_flag {
 
 struct file_window {
 	const uint8_t *base;            /* set before seen is */
-	/* One bit a page: verified by this process. NULL: the window is not mapped yet. */
+	/*
+	 * One bit a page: this process has verified it as a page of a tree, structure included. NULL: the
+	 * window is not mapped yet. Behind it a second bitmap: verified as the first page of a run.
+	 */
 	_Atomic(_Atomic uint64_t *) seen;
 };
 
@@ -131,10 +134,17 @@ static inline int file_page(struct file *file, struct page_ptr ptr, const struct
  * the file is shorter. A range that crosses windows gets a mapping of its own, kept until file_close.
  */
 int file_map(struct file *file, uint64_t no, uint64_t n, const uint8_t **bytes);
-/* Marks a page as verified / forgets that it was (before its number is used again by this process). */
+/*
+ * Marks a page of a tree as verified: checksum, number, birth, kind and node_check(), for file_page() will
+ * not look again. Pages of other kinds are never marked here: a hostile tree may point to them.
+ */
 void file_mark_seen(struct file *file, uint64_t no);
-void file_forget_seen(struct file *file, uint64_t no, uint64_t n);
 bool file_is_seen(struct file *file, uint64_t no);
+/* The same of a run, by its first page (run.h). */
+void file_mark_run(struct file *file, uint64_t no);
+bool file_run_is_marked(struct file *file, uint64_t no);
+/* Forgets both, before the numbers are used again by this process. */
+void file_forget_seen(struct file *file, uint64_t no, uint64_t n);
 
 /* Computes and stores the checksum of a page that is about to be written. */
 void file_seal(const struct file *file, struct page *page);

@@ -5,7 +5,7 @@
  * there is no SIGBUS but for a file that someone cuts.
  *
  * `seen` is published last and with release, so whoever loads it may use base. Its bits live in
- * anonymous memory that costs nothing until it is touched: 2 MiB a window at most.
+ * anonymous memory that costs nothing until it is touched: 4 MiB a window at most.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +19,8 @@
 #include "internal/error.h"
 
 #define WINDOW_BYTES ((size_t)FILE_WINDOW_PAGES << PAGE_SHIFT)
-#define SEEN_BYTES   ((size_t)FILE_WINDOW_PAGES / 8)
+#define SEEN_WORDS   ((size_t)FILE_WINDOW_PAGES / 64)
+#define SEEN_BYTES   (2 * SEEN_WORDS * sizeof(uint64_t))
 
 static int map_error(int errno_value, size_t bytes)
 {
@@ -165,38 +166,70 @@ int file_page_slow(struct file *file, struct page_ptr ptr, const struct page **p
 	return 0;
 }
 
-/* ---- One bit a page ---- */
+/* ---- One bit a page, and another one for runs ---- */
+
+enum bitmap { OF_NODES, OF_RUNS };
 
 /* NULL while the window is not mapped: nothing in it was seen then. */
-static _Atomic uint64_t *seen_word(struct file *file, uint64_t no)
+static _Atomic uint64_t *seen_word(struct file *file, enum bitmap which, uint64_t no)
 {
 	if (no >= FILE_PAGES_MAX)
 		return NULL;
 	_Atomic uint64_t *seen = atomic_load_explicit(&file->windows[no >> FILE_WINDOW_SHIFT].seen,
 	                                              memory_order_acquire);
-	return seen ? &seen[(no & (FILE_WINDOW_PAGES - 1)) >> 6] : NULL;
+	return seen ? &seen[which * SEEN_WORDS + ((no & (FILE_WINDOW_PAGES - 1)) >> 6)] : NULL;
 }
 
-void file_mark_seen(struct file *file, uint64_t no)
+static void mark(struct file *file, enum bitmap which, uint64_t no)
 {
-	_Atomic uint64_t *word = seen_word(file, no);
+	_Atomic uint64_t *word = seen_word(file, which, no);
 	if (word)
 		atomic_fetch_or_explicit(word, (uint64_t)1 << (no & 63), memory_order_release);
 }
 
-void file_forget_seen(struct file *file, uint64_t no, uint64_t n)
+static bool is_marked(struct file *file, enum bitmap which, uint64_t no)
 {
-	for (uint64_t i = no; i < no + n; i++) {
-		_Atomic uint64_t *word = seen_word(file, i);
-		if (word)
-			atomic_fetch_and_explicit(word, ~((uint64_t)1 << (i & 63)), memory_order_relaxed);
+	_Atomic uint64_t *word = seen_word(file, which, no);
+	return word && atomic_load_explicit(word, memory_order_acquire) >> (no & 63) & 1;
+}
+
+/* Clears bits [no, n) a word at a time, and writes only words that have one set. */
+static void forget(struct file *file, enum bitmap which, uint64_t no, uint64_t n)
+{
+	for (uint64_t end = no + n; no < end; no = (no | 63) + 1) {
+		_Atomic uint64_t *word = seen_word(file, which, no);
+		uint64_t bits = UINT64_MAX << (no & 63);
+		if ((no | 63) >= end)
+			bits &= UINT64_MAX >> (63 - ((end - 1) & 63));
+		if (word && atomic_load_explicit(word, memory_order_relaxed) & bits)
+			atomic_fetch_and_explicit(word, ~bits, memory_order_relaxed);
 	}
+}
+
+void file_mark_seen(struct file *file, uint64_t no)
+{
+	mark(file, OF_NODES, no);
 }
 
 bool file_is_seen(struct file *file, uint64_t no)
 {
-	_Atomic uint64_t *word = seen_word(file, no);
-	return word && atomic_load_explicit(word, memory_order_acquire) >> (no & 63) & 1;
+	return is_marked(file, OF_NODES, no);
+}
+
+void file_mark_run(struct file *file, uint64_t no)
+{
+	mark(file, OF_RUNS, no);
+}
+
+bool file_run_is_marked(struct file *file, uint64_t no)
+{
+	return is_marked(file, OF_RUNS, no);
+}
+
+void file_forget_seen(struct file *file, uint64_t no, uint64_t n)
+{
+	forget(file, OF_NODES, no, n);
+	forget(file, OF_RUNS, no, n);
 }
 
 /* ---- Ranges ---- */

@@ -138,7 +138,7 @@ int run_write(struct dirty *d, const void *data, uint64_t length, struct page_pt
 		d->host.give(d->host.ctx, no, pages);
 		return r;
 	}
-	file_mark_seen(d->file, no);
+	file_mark_run(d->file, no);
 	*ptr = (struct page_ptr){ no, d->state };
 	return 0;
 }
@@ -210,11 +210,11 @@ int run_read(struct file *file, struct page_ptr ptr, uint64_t length, const void
 	int r = run_meet(file, ptr, length, &run);
 	if (r)
 		return r;
-	if (!file_is_seen(file, ptr.no)) {
+	if (!file_run_is_marked(file, ptr.no)) {
 		r = run_check(file, ptr, length, run);
 		if (r)
 			return r;
-		file_mark_seen(file, ptr.no);
+		file_mark_run(file, ptr.no);
 	}
 	*data = run + RUN_HEADER;
 	return 0;
