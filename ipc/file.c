@@ -316,18 +316,26 @@ static bool still_there(const struct attempt *a)
 
 /* ---- Joining and resetting ---- */
 
+/* The name of a file that is about to replace the one at path; left there by who is killed at it. */
+static int new_path(const struct attempt *a, char path[PATH_MAX])
+{
+	if (snprintf(path, PATH_MAX, "%s.new", a->path) >= PATH_MAX)
+		return error_set(-ENAMETOOLONG, "coordination file %s", a->path);
+	return 0;
+}
+
 /* A new file in place of the one at path, which others go on using. a->fd is the new one then. */
 static int file_replace(struct attempt *a)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	int fd, rc;
+	int fd, rc = new_path(a, path);
 
-	if (snprintf(path, sizeof path, "%s.new", a->path) >= (int)sizeof path)
-		return error_set(-ENAMETOOLONG, "coordination file %s", a->path);
+	if (rc)
+		return rc;
 	if (fstat(a->fd, &st) != 0)
 		return error_system(errno, "coordination file %s", a->path);
-	unlink(path); /* left by a process that was killed right here */
+	unlink(path);
 	fd = above_stdio(open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, a->mode));
 	if (fd < 0)
 		return error_system(errno,
@@ -374,6 +382,7 @@ static int refuse_reset(const struct attempt *a, int verdict)
 /* Under the opening lock: makes the file fit and takes the shared claim. */
 static int file_join(struct attempt *a)
 {
+	char leftover[PATH_MAX];
 	int verdict = stamp_judge(a), rc;
 
 	if (verdict < 0)
@@ -390,6 +399,10 @@ static int file_join(struct attempt *a)
 	a->fresh = true;
 	if (rc == 1)
 		return verdict == FILE_OTHER_PAGES ? file_replace(a) : refuse_reset(a, verdict);
+	rc = new_path(a, leftover);
+	if (rc)
+		return rc;
+	unlink(leftover);
 	rc = contents_reset(a->fd, &a->want, a->path);
 	return rc ? rc : file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
 }
