@@ -311,18 +311,18 @@ static bool form_double(struct parser *p, struct piece s, dur_value *v)
 	} else if (piece_is(&s, "nan")) {
 		bits = 0x7ff8000000000000;
 	} else {
-		bool good = s.len == 20 && memcmp(s.text, "nan:", 4) == 0;
-		for (size_t i = 4; good && i < 20; i++) {
+		bool good = s.len == 19 && memcmp(s.text, "nan", 3) == 0;
+		for (size_t i = 3; good && i < 19; i++) {
 			int d = hex_digit(s.text[i]);
 			good = d >= 0;
 			bits = bits << 4 | (uint64_t)(d & 15);
 		}
 		if (!good)
-			return wrong(p, s.at, "~d takes inf, -inf, nan or nan:7ff8000000000001");
+			return wrong(p, s.at, "~d takes inf, -inf, nan or nan7ff8000000000001");
 	}
 	*v = DUR_DOUBLE(0);
 	memcpy(&v->f, &bits, sizeof bits);
-	if (s.len == 20 && !isnan(v->f))
+	if (s.len == 19 && !isnan(v->f))
 		return wrong(p, s.at, "these bits are not those of a NaN");
 	return true;
 }

@@ -9,7 +9,7 @@
  *	{"~r":"2f1c..."}   reference                {"~w":"2f1c..."}   weak reference
  *	{"~p":[1,"a"]}     tuple                    {"~g":[7,"a"]}     "a" with the tag 7
  *	{"~t":"2026-11-20T10:00:00.5+02:00"}        time
- *	{"~d":"inf"}       a double: inf, -inf, nan, or nan:7ff8000000000001 for its bits
+ *	{"~d":"inf"}       a double: inf, -inf, nan, or nan7ff8000000000001 for its bits
  *
  * A library parser would lose integers beyond 64 bits, and could not say at which column something
  * stands that is good JSON but cannot be stored.

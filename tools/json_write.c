@@ -63,14 +63,15 @@ static void write_double(FILE *f, double d)
 		if (bits == 0x7ff8000000000000)
 			fputs("{\"~d\":\"nan\"}", f);
 		else
-			fprintf(f, "{\"~d\":\"nan:%016" PRIx64 "\"}", bits);
+			fprintf(f, "{\"~d\":\"nan%016" PRIx64 "\"}", bits);
 		return;
 	}
 	if (isinf(d)) {
 		fprintf(f, "{\"~d\":\"%s\"}", d < 0 ? "-inf" : "inf");
 		return;
 	}
-	for (int digits = 15; digits <= 17; digits++) {
+	/* 15 digits are always kept by a normal number, and its zeros at the end are not printed. */
+	for (int digits = fpclassify(d) == FP_SUBNORMAL ? 1 : 15; digits <= 17; digits++) {
 		snprintf(text, sizeof text, "%.*g", digits, d);
 		if (strtod(text, NULL) == d)
 			break;

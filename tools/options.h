@@ -53,7 +53,7 @@ struct option {
 /* Options that several commands share. */
 #define OPTION_AT                                                       \
 	TEXT("at", "STATE", at,                                         \
-	     "read this state: a number, -N (N states back), a name,\n" \
+	     "read this state: a number, -N (N states back), latest,\n" \
 	     "or a time like 2026-11-20T10:00:00Z")
 #define OPTION_JSON    FLAG("json", json, "print NDJSON: one JSON object a line")
 #define OPTION_REVERSE FLAG("reverse", reverse, "from the last key down")
