@@ -71,6 +71,27 @@ struct workload {
 	bool        loads;      /* makes the table that others need */
 };
 
+#define PLAN_DRIVERS   6u
+#define PLAN_WORKLOADS 11u
+
+/* What the command line asks for, and what came of it. */
+struct plan {
+	struct options options;
+	bool           workload[PLAN_WORKLOADS];
+	bool           one_commit;
+	const struct driver *peers[PLAN_DRIVERS];
+	uint32_t       peer_count;
+	uint32_t       base;            /* the peer that the others are compared with */
+	bool           failed[PLAN_DRIVERS];
+	uint32_t      *generation[PLAN_DRIVERS];
+	struct result *results[BENCH_MAX_ROUNDS];       /* of a round: one a peer */
+};
+
+extern const struct workload plan_workloads[PLAN_WORKLOADS];
+
+/* options.c. 0; 1: nothing more to do; -1: wrong, and the user was told. */
+int plan_parse(struct plan *p, int argc, char **argv);
+
 /* jobs.c */
 int job_seqload(struct job *j);
 int job_randload(struct job *j);
@@ -106,9 +127,7 @@ int place_size(const char *dir, uint64_t *bytes);       /* of all files, flushed
 int place_remove(const char *dir);                      /* a folder with all that is in it */
 
 /* report.c */
-void report_table(const struct options *o, const struct driver *const *peers, uint32_t peer_count,
-                  uint32_t base, struct result *const *results);
-void report_json(const struct options *o, const struct driver *const *peers, uint32_t peer_count,
-                 uint32_t base, struct result *const *results);
+void report_table(const struct plan *p);
+void report_json(const struct plan *p);
 
 #endif /* BENCH_BENCH_H */

@@ -25,14 +25,15 @@ typedef struct driver_handle driver_handle;     /* each driver has its own */
 
 struct driver {
 	const char *name;
-	const char *keep;       /* Duramen's retention; NULL for all others, which keep no history */
-	bool        threads;    /* one process only: readers join() the writer's handle from threads */
+	const char *keep;       /* Duramen's retention; NULL for the others: no history */
+	bool        threads;    /* one process only: readers join() it from threads */
+	bool        slow_start; /* a process's first open() takes long: done before jobs fork */
 
 	void (*version)(char *text, size_t size);
 	int (*open)(const struct driver *self, const char *dir, unsigned mode, driver_handle **h);
 	int (*join)(driver_handle *shared, driver_handle **own);        /* NULL unless threads */
 	int (*close)(driver_handle *h);
-	/* Puts everything committed on disk and folds logs into the table: before sizes are taken. */
+	/* Puts what was committed on disk and folds logs into the table: before sizes are taken. */
 	int (*settle)(driver_handle *h);
 
 	int (*begin)(driver_handle *h);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RocksDB through its C interface: a write batch a transaction, a snapshot a view. The values
- * cannot be compressed, so compression is off; the block cache holds the whole table and Bloom filters are
- * on. settle() flushes the memtable and compacts, so that reads find one sorted run: the best case.
+ * cannot be compressed, so compression is off; the block cache holds the whole table and Bloom
+ * filters are on. settle() flushes the memtable and compacts, so that reads find one sorted run:
+ * the best case.
  * Several processes cannot share a RocksDB, so its readers are threads.
  */
 #ifndef _GNU_SOURCE
@@ -142,7 +143,8 @@ static int rocks_put(driver_handle *h, const unsigned char *key, const unsigned 
                      bool ascending)
 {
 	(void)ascending;
-	rocksdb_writebatch_put(h->batch, (const char *)key, DATA_KEY, (const char *)value, DATA_VALUE);
+	rocksdb_writebatch_put(h->batch, (const char *)key, DATA_KEY, (const char *)value,
+	                       DATA_VALUE);
 	return 0;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The workloads that every peer runs. Each one checks what it got, outside the clock where that
- * costs more than touching the bytes. Loops that are over in no time are repeated until they have
- * run long enough; durable commits run for a given time.
+ * costs more than touching the bytes. Loads run once; all else runs for a given time.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -178,9 +177,11 @@ int job_randload(struct job *j)
 
 /* ---- Reads ---- */
 
-static uint64_t read_count(const struct job *j)
+#define CHUNK 1024u     /* operations between two looks at the clock; batches fit */
+
+static int64_t read_length(const struct job *j)
 {
-	return j->options->quick ? 300000 : 1000000;
+	return j->options->quick ? 120000000 : 1000000000;
 }
 
 /* Opens the table and scans it once, so that no peer is measured while its memory fills. */
@@ -209,18 +210,37 @@ static int get_some(struct job *j, driver_handle *h, uint64_t n)
 	return 0;
 }
 
-int job_get(struct job *j)
+/* Operations of one kind, a chunk at a time, for as long as reads are measured. */
+static int timed(struct job *j, driver_handle *h, enum metric m,
+                 int (*chunk)(struct job *j, driver_handle *h))
 {
-	uint64_t n = read_count(j);
-	driver_handle *h;
-	int64_t start;
+	int64_t start, now;
+	uint64_t n = 0;
 
-	if (open_warm(j, &h) || j->driver->snap(h) || get_some(j, h, n / 10))
+	if (chunk(j, h))
 		return -1;
 	start = place_now();
-	if (get_some(j, h, n))
+	do {
+		if (chunk(j, h))
+			return -1;
+		n += CHUNK;
+		now = place_now();
+	} while (now - start < read_length(j));
+	job_measured(j, m, (double)n / seconds(start, now));
+	return 0;
+}
+
+static int get_chunk(struct job *j, driver_handle *h)
+{
+	return get_some(j, h, CHUNK);
+}
+
+int job_get(struct job *j)
+{
+	driver_handle *h;
+
+	if (open_warm(j, &h) || j->driver->snap(h) || timed(j, h, M_GET, get_chunk))
 		return -1;
-	job_measured(j, M_GET, (double)n / seconds(start, place_now()));
 	return j->driver->end(h) || j->driver->close(h) ? -1 : 0;
 }
 
@@ -244,20 +264,24 @@ static int get_batch(struct job *j, driver_handle *h)
 	return 0;
 }
 
+static int get_many_chunk(struct job *j, driver_handle *h)
+{
+	uint32_t done;
+
+	for (done = 0; done < CHUNK; done += DRIVER_BATCH)
+		if (get_batch(j, h))
+			return -1;
+	return 0;
+}
+
 /* A peer that cannot get many at once gets them one by one. */
 int job_get_many(struct job *j)
 {
-	uint64_t n = read_count(j), done;
 	driver_handle *h;
-	int64_t start;
 
-	if (open_warm(j, &h) || j->driver->snap(h) || get_some(j, h, n / 10))
+	if (open_warm(j, &h) || j->driver->snap(h) ||
+	    timed(j, h, M_GETMANY, j->driver->get_many ? get_many_chunk : get_chunk))
 		return -1;
-	start = place_now();
-	for (done = 0; done < n; done += DRIVER_BATCH)
-		if (j->driver->get_many ? get_batch(j, h) : get_some(j, h, DRIVER_BATCH))
-			return -1;
-	job_measured(j, M_GETMANY, (double)done / seconds(start, place_now()));
 	return j->driver->end(h) || j->driver->close(h) ? -1 : 0;
 }
 
@@ -275,18 +299,18 @@ int job_scan(struct job *j)
 			return -1;
 		rows += j->data.entries;
 		now = place_now();
-	} while (now - start < (j->options->quick ? 100000000 : 1000000000));
+	} while (now - start < read_length(j));
 	job_measured(j, M_SCAN, (double)rows / seconds(start, now));
 	return j->driver->end(h) || j->driver->close(h) ? -1 : 0;
 }
 
-static int snap_loop(struct job *j, driver_handle *h, uint64_t n, uint64_t keys)
+static int snap_some(struct job *j, driver_handle *h, uint64_t keys)
 {
 	uint64_t step = j->data.entries / keys, done, i;
 	unsigned char key[DATA_KEY];
 	const unsigned char *value;
 
-	for (done = 0; done < n; done++) {
+	for (done = 0; done < CHUNK; done++) {
 		i = data_below(&j->random, keys) * step;
 		data_key(&j->data, i, key);
 		if (j->driver->snap(h) || j->driver->get(h, key, &value))
@@ -299,24 +323,23 @@ static int snap_loop(struct job *j, driver_handle *h, uint64_t n, uint64_t keys)
 	return 0;
 }
 
+static int snap_chunk(struct job *j, driver_handle *h)
+{
+	return snap_some(j, h, j->data.entries);
+}
+
+static int snap_hot_chunk(struct job *j, driver_handle *h)
+{
+	return snap_some(j, h, HOT_KEYS);
+}
+
 int job_snap(struct job *j)
 {
-	uint64_t n = read_count(j);
 	driver_handle *h;
-	int64_t start;
 
-	if (open_warm(j, &h) || snap_loop(j, h, n / 10, j->data.entries))
+	if (open_warm(j, &h) || timed(j, h, M_SNAP, snap_chunk) ||
+	    timed(j, h, M_SNAPHOT, snap_hot_chunk))
 		return -1;
-	start = place_now();
-	if (snap_loop(j, h, n, j->data.entries))
-		return -1;
-	job_measured(j, M_SNAP, (double)n / seconds(start, place_now()));
-	if (snap_loop(j, h, n / 10, HOT_KEYS))
-		return -1;
-	start = place_now();
-	if (snap_loop(j, h, n, HOT_KEYS))
-		return -1;
-	job_measured(j, M_SNAPHOT, (double)n / seconds(start, place_now()));
 	return j->driver->close(h);
 }
 

@@ -4,9 +4,9 @@
  * for each hundred. Readers are processes, or threads of the writer's process for peers that cannot
  * share a table between processes.
  *
- * Every other commit writes entry 0, the clock. Its generation must never go back for a reader, and a
- * snapshot opened after the last commit must show the last one: a reader that looks at old data would
- * be fast and wrong.
+ * Every other commit writes entry 0, the clock. Its generation must never go back for a reader, and
+ * a snapshot opened after the last commit must show the last one: a reader that looks at old data
+ * would be fast and wrong.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -61,15 +61,15 @@ struct cell {
 	struct spread value, ratio, p50, p99;
 };
 
-static struct cell cell_of(const struct options *o, enum metric m, uint32_t peer, uint32_t base,
-                           struct result *const *results)
+static struct cell cell_of(const struct plan *p, enum metric m, uint32_t peer)
 {
 	double value[BENCH_MAX_ROUNDS], ratio[BENCH_MAX_ROUNDS];
 	double p50[BENCH_MAX_ROUNDS], p99[BENCH_MAX_ROUNDS];
 	uint32_t r, values = 0, ratios = 0, latencies = 0;
 
-	for (r = 0; r < o->rounds; r++) {
-		const struct measured *here = &results[r][peer].m[m], *other = &results[r][base].m[m];
+	for (r = 0; r < p->options.rounds; r++) {
+		const struct measured *here = &p->results[r][peer].m[m];
+		const struct measured *other = &p->results[r][p->base].m[m];
 
 		if (!here->set)
 			continue;
@@ -78,7 +78,7 @@ static struct cell cell_of(const struct options *o, enum metric m, uint32_t peer
 			p50[latencies] = here->p50;
 			p99[latencies++] = here->p99;
 		}
-		if (peer != base && other->set && here->value > 0 && other->value > 0)
+		if (peer != p->base && other->set && here->value > 0 && other->value > 0)
 			ratio[ratios++] = metric_info[m].less ? here->value / other->value
 			                                      : other->value / here->value;
 	}
@@ -112,25 +112,25 @@ static void print_row(const char *name, const char *peer, const char *unit, cons
 	putchar('\n');
 }
 
-void report_table(const struct options *o, const struct driver *const *peers, uint32_t peer_count,
-                  uint32_t base, struct result *const *results)
+void report_table(const struct plan *p)
 {
-	uint32_t m, p;
+	uint32_t m, i;
 
-	printf("\n%llu entries, %u rounds: medians. The ratio is taken in each round: above 1 x, %s is\n"
-	       "better than the peer (faster, smaller); then the least and the greatest of the rounds.\n\n",
-	       (unsigned long long)o->entries, o->rounds, peers[base]->name);
-	printf("%-17s %-12s%12s %-12s %9s  %15s %8s %8s\n", "workload", "peer", "median", "", "ratio",
-	       "least..most    ", "p50 us", "p99 us");
+	printf("\n%llu entries, rounds: %u. Medians. The ratio is taken in each round: above 1 x,\n"
+	       "%s is better than the peer (faster, smaller); then the least and the\n"
+	       "greatest of the rounds.\n\n",
+	       (unsigned long long)p->options.entries, p->options.rounds, p->peers[p->base]->name);
+	printf("%-17s %-12s%12s %-12s %9s  %15s %8s %8s\n", "workload", "peer", "median", "",
+	       "ratio", "least..most    ", "p50 us", "p99 us");
 	for (m = 0; m < METRICS; m++) {
 		bool any = false;
 
-		for (p = 0; p < peer_count; p++) {
-			struct cell c = cell_of(o, (enum metric)m, p, base, results);
+		for (i = 0; i < p->peer_count; i++) {
+			struct cell c = cell_of(p, (enum metric)m, i);
 
 			if (!c.value.n)
 				continue;
-			print_row(any ? "" : metric_info[m].name, peers[p]->name,
+			print_row(any ? "" : metric_info[m].name, p->peers[i]->name,
 			          metric_info[m].unit, &c);
 			any = true;
 		}
@@ -142,33 +142,33 @@ void report_table(const struct options *o, const struct driver *const *peers, ui
 static void json_spread(const char *name, const struct spread *s)
 {
 	if (s->n)
-		printf(", \"%s\": {\"median\": %.6g, \"least\": %.6g, \"most\": %.6g}", name, s->median,
-		       s->least, s->most);
+		printf(", \"%s\": {\"median\": %.6g, \"least\": %.6g, \"most\": %.6g}", name,
+		       s->median, s->least, s->most);
 }
 
-void report_json(const struct options *o, const struct driver *const *peers, uint32_t peer_count,
-                 uint32_t base, struct result *const *results)
+void report_json(const struct plan *p)
 {
 	const char *comma = "";
 	char version[64];
-	uint32_t m, p;
+	uint32_t m, i;
 
 	printf("{\"entries\": %llu, \"rounds\": %u, \"seed\": %llu, \"base\": \"%s\", \"peers\": {",
-	       (unsigned long long)o->entries, o->rounds, (unsigned long long)o->seed,
-	       peers[base]->name);
-	for (p = 0; p < peer_count; p++) {
-		peers[p]->version(version, sizeof(version));
-		printf("%s\"%s\": \"%s\"", p ? ", " : "", peers[p]->name, version);
+	       (unsigned long long)p->options.entries, p->options.rounds,
+	       (unsigned long long)p->options.seed,
+	       p->peers[p->base]->name);
+	for (i = 0; i < p->peer_count; i++) {
+		p->peers[i]->version(version, sizeof(version));
+		printf("%s\"%s\": \"%s\"", i ? ", " : "", p->peers[i]->name, version);
 	}
 	printf("},\n \"rows\": [");
 	for (m = 0; m < METRICS; m++) {
-		for (p = 0; p < peer_count; p++) {
-			struct cell c = cell_of(o, (enum metric)m, p, base, results);
+		for (i = 0; i < p->peer_count; i++) {
+			struct cell c = cell_of(p, (enum metric)m, i);
 
 			if (!c.value.n)
 				continue;
-			printf("%s\n  {\"workload\": \"%s\", \"peer\": \"%s\", \"unit\": \"%s\"", comma,
-			       metric_info[m].name, peers[p]->name, metric_info[m].unit);
+			printf("%s\n  {\"workload\": \"%s\", \"peer\": \"%s\", \"unit\": \"%s\"",
+			       comma, metric_info[m].name, p->peers[i]->name, metric_info[m].unit);
 			json_spread("value", &c.value);
 			json_spread("ratio", &c.ratio);
 			json_spread("p50_us", &c.p50);
