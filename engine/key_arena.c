@@ -32,7 +32,7 @@ void *key_arena_take(struct key_arena *arena, size_t n)
 
 	if (unlikely(n > SIZE_MAX / 4))
 		return no_memory();
-	n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	n = (n + (n == 0) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	if (unlikely(n > (size_t)(arena->end - arena->at))) {
 		bytes = arena->chunks ? arena->chunks->bytes * 2 : FIRST_CHUNK;
 		if (bytes < n + sizeof *chunk)

@@ -50,9 +50,8 @@ static int range_of_stem(const dur_value *stem, bool raw, struct key_range *r)
 		r->lo_len--; /* the 00 that ends it */
 	memcpy(r->hi, r->lo, r->lo_len);
 	r->hi_len = r->lo_len;
-	if (raw || text)
-		r->open = !step_over(r->hi, &r->hi_len);
-	else
+	r->open = (raw || text) && !step_over(r->hi, &r->hi_len);
+	if (!raw && !text)
 		pass(false, r->hi, &r->hi_len);
 	return 0;
 }

@@ -203,16 +203,17 @@ int value_head(const dur_value *v, struct key_arena *scratch, uint8_t head[VALUE
 	int64_t i;
 	int rc;
 
-	if (type == DUR_TUPLE) {
-		rc = head_of_tuple(v, scratch, payload, payload_len);
-	} else if (is_text(type)) {
+	if (is_text(type)) {
 		rc = check_text(v, &text, &len, &type, &i);
 		*payload = text;
 		*payload_len = len;
+	} else if (type == DUR_TUPLE) {
+		rc = head_of_tuple(v, scratch, payload, payload_len);
+	} else {
+		rc = error_set(DUR_E_TYPE, "a value of type %u never lies outside its cell", type);
 	}
-	if (type != v->type || (type != DUR_TUPLE && !is_text(type)))
-		return error_set(DUR_E_TYPE, "a value of type %u never lies outside its cell",
-		                 v->type);
+	if (rc == 0 && type == DUR_INT)
+		rc = error_set(DUR_E_TYPE, "an integer of 64 bits never lies outside its cell");
 	if (rc < 0)
 		return rc;
 	*n = put_head(head, type, v->tag);
@@ -230,7 +231,7 @@ size_t value_put_run(uint8_t *cell, size_t head, const struct value_run *run)
 
 /* ---- Out of cells ---- */
 
-/* Reads type and tag; gives the n bytes behind them, NULL if the cell ends before (the message is set). */
+/* Reads type and tag; gives the n bytes behind them, NULL (and a message) if there are none. */
 static const uint8_t *open_cell(const uint8_t *cell, size_t len, dur_value *out, size_t *n)
 {
 	size_t head = len > 0 && (cell[0] & VALUE_TAGGED) ? 3 : 1;
