@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/page.h"
+#include "tests/ipc_kit.h"
 
 enum { SECTOR = 512 };
 
@@ -72,18 +73,9 @@ static void *room(void *array, size_t *cap, size_t need, size_t size)
 	return array;
 }
 
-/* splitmix64 */
-static uint64_t random_next(struct fault_disk *d)
-{
-	uint64_t z = d->random += 0x9e3779b97f4a7c15U;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return z ^ z >> 31;
-}
-
 static bool coin(struct fault_disk *d)
 {
-	return random_next(d) >> 63;
+	return kit_random(&d->random) >> 63;
 }
 
 static void file_get(int fd, void *bytes, uint64_t len, uint64_t offset)
@@ -176,7 +168,7 @@ static void flush_all(struct fault_disk *d)
  */
 static void flush_fails(struct fault_disk *d, bool partial)
 {
-	uint64_t salt = random_next(d);
+	uint64_t salt = kit_random(&d->random);
 	for (size_t i = 0; i < d->n_unflushed; i++) {
 		const struct unflushed *u = &d->unflushed[i];
 		for (uint64_t at = 0; at < u->len; at += PAGE_SIZE) {
@@ -257,7 +249,7 @@ static int do_write(struct fault_io *f, const struct io_write *write)
 	bool partial;
 	int r = verdict(f, FAULT_WRITE, &partial);
 	if (r)
-		done = partial ? random_next(d) % (len + 1) : 0;
+		done = partial ? kit_random(&d->random) % (len + 1) : 0;
 	if (write->offset + done > d->capacity) {
 		done = write->offset < d->capacity ? d->capacity - write->offset : 0;
 		r = r ? r : -ENOSPC;
@@ -396,7 +388,7 @@ struct io *fault_io(struct fault_disk *d)
 uint64_t fault_random(struct fault_disk *d)
 {
 	pthread_mutex_lock(&d->mutex);
-	uint64_t r = random_next(d);
+	uint64_t r = kit_random(&d->random);
 	pthread_mutex_unlock(&d->mutex);
 	return r;
 }
