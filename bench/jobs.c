@@ -181,7 +181,7 @@ int job_randload(struct job *j)
 
 static int64_t read_length(const struct job *j)
 {
-	return j->options->quick ? 120000000 : 1000000000;
+	return j->options->quick ? 60000000 : 1000000000;
 }
 
 /* Opens the table and scans it once, so that no peer is measured while its memory fills. */
@@ -361,7 +361,7 @@ static int commit_loop(struct job *j, uint32_t puts, enum metric rate, enum metr
 {
 	const size_t most = 200000, warm = 20;
 	int64_t *ns = malloc(most * sizeof(*ns));
-	int64_t length = j->options->quick ? 300000000 : 2000000000, start, before, now;
+	int64_t length = j->options->quick ? 150000000 : 2000000000, start, before, now;
 	uint64_t written = 0, after = 0;
 	driver_handle *h;
 	bool counted;

@@ -147,7 +147,7 @@ static void *thread_main(void *arg)
 /* Commits until the time is over or a reader has failed. */
 static int write_all(struct job *j, driver_handle *h, struct shared *s)
 {
-	int64_t length = j->options->quick ? 400000000 : 3000000000, start = place_now();
+	int64_t length = j->options->quick ? 250000000 : 3000000000, start = place_now();
 	uint64_t commits = 0;
 
 	atomic_store(&s->stage, STAGE_READ);
