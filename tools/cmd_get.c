@@ -47,8 +47,7 @@ static int run(const struct args *args)
 
 static const struct option options[] = {
 	OPTION_AT,
-	FLAG("raw", raw,
-	     "print the bytes of a string or of bytes as they are, with\nnothing after them"),
+	FLAG("raw", raw, "print a string or bytes as they are, with nothing after\nthem"),
 	OPTIONS_END
 };
 

@@ -13,8 +13,7 @@
 #include "message.h"
 
 const struct option common_options[] = {
-	TEXT("root", "DIR", root, "the workspace (default: $DURAMEN_ROOT, else ./duramen-data)"),
-	OPTIONS_END
+	TEXT("root", "DIR", root, "the workspace (else $DURAMEN_ROOT, ./duramen-data)"), OPTIONS_END
 };
 
 static void *field(struct args *args, const struct option *o)

@@ -1,0 +1,671 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The duramen command, used as from a shell: each subcommand, its exit statuses, wrong input, two processes
+# at once, and the manual page.
+set -u
+SRC=${SRC:-$PWD} BUILD=${BUILD:-$SRC/build/cc} DURAMEN=${DURAMEN:-$BUILD/duramen}
+passed=0 failed=0
+scratch=$(mktemp -d)
+children=()
+finish() {
+	local pid
+	for pid in "${children[@]}"; do
+		kill "$pid" 2>/dev/null
+	done
+	rm -rf "$scratch"
+}
+trap finish EXIT
+cd "$scratch" || exit 1
+unset DURAMEN_ROOT
+TAB=$(printf '\t')
+commands="create ls drop put get del scan load dump log wait watch stat readers check"
+
+# ---- Helpers ----
+
+bad() { # WHAT EXPECTED ACTUAL
+	failed=$((failed + 1))
+	printf '%s: expected\n%s\nbut got\n%s\n' "$1" "$2" "$3"
+}
+is() { # WHAT EXPECTED ACTUAL
+	if [ "$2" = "$3" ]; then passed=$((passed + 1)); else bad "$@"; fi
+}
+has() { # WHAT PATTERN ACTUAL
+	# shellcheck disable=SC2254
+	case $3 in
+	$2) passed=$((passed + 1)) ;;
+	*) bad "$@" ;;
+	esac
+}
+# run ARGUMENT...: sets status, out, err
+run() {
+	out=$("$DURAMEN" "$@" 2> stderr.txt < "${stdin:-/dev/null}")
+	status=$?
+	err=$(cat stderr.txt)
+}
+# ok WHAT EXPECTED ARGUMENT...: status 0, this output, no message
+ok() {
+	local what=$1 expected=$2
+	shift 2
+	run "$@"
+	is "$what" "0|$expected|" "$status|$out|$err"
+}
+# no WHAT STATUS PATTERN ARGUMENT...: this status, nothing on stdout, a message that begins as it should
+no() {
+	local what=$1 expected=$2 pattern=$3
+	shift 3
+	run "$@"
+	is "$what: status" "$expected" "$status"
+	is "$what: stdout" "" "$out"
+	# shellcheck disable=SC2254
+	case $err in
+	"duramen: "$pattern) passed=$((passed + 1)) ;;
+	*) bad "$what: message" "duramen: $pattern" "$err" ;;
+	esac
+}
+newest() { # PREFIX
+	"$DURAMEN" stat "$1" --json | sed 's/.*"newest":\([0-9]*\).*/\1/'
+}
+# until_true COMMAND...: waits for it, as long as the test may take
+until_true() {
+	until "$@" 2> /dev/null; do
+		sleep 0.02
+	done
+}
+lines() { # FILE N: it has at least N lines
+	[ "$(wc -l < "$1")" -ge "$2" ]
+}
+hold() { # write|read PREFIX: sets held; close it with release
+	mkfifo "hold.$1"
+	"$BUILD/tests/prog_hold" "$1" duramen-data "$2" < "hold.$1" > "hold.$1.out" &
+	held=$!
+	children+=("$held")
+	exec 9> "hold.$1"
+	until_true lines "hold.$1.out" 1
+}
+release() { # write|read
+	exec 9>&-
+	wait "$held"
+	is "the process that held something ends" 0 $?
+	rm "hold.$1"
+}
+
+# ---- Usage ----
+
+ok "--version" "duramen 0.1.0" --version
+run --help
+is "--help: status" 0 "$status"
+for c in $commands; do
+	has "--help names $c" "*  $c  *" "$out"
+done
+for c in $commands; do
+	run "$c" --help
+	is "$c --help: status" 0 "$status"
+	has "$c --help" "Usage: duramen $c*Options:*--root DIR*Examples:*  duramen $c*" "$out"
+done
+run
+is "no command: status" 2 "$status"
+has "no command: usage" "Usage:*" "$err"
+no "unknown command" 2 "there is no command 'frob'*" frob
+no "unknown option" 2 "put: there is no option --frob*duramen put --help*" put p /a 1 --frob
+no "unknown short option" 2 "ls: there is no option -l*" ls -l
+no "unknown option before the command" 2 "there is no option --frob*" --frob ls
+no "operand missing" 2 "put: VALUE is missing*" put p /a
+no "one operand too many" 2 "ls: 'x' is one operand too many*" ls x
+no "no number" 2 "--limit takes a number*" log p --limit x
+no "number too small" 2 "--limit takes a number*" log p --limit 0
+no "number with a sign" 2 "--timeout takes a number*" wait p --after 1 --timeout -5
+no "argument missing" 2 "--at needs an argument*" get p /a --at
+no "a flag with an argument" 2 "--json takes no argument*" ls --json=1
+no "no such format" 2 "--format takes*" dump p --format xml
+
+# ---- Workspace and prefixes ----
+
+for line in "ls" "get p /a" "put p /a 1" "scan p" "load p -" "drop p" "check p"; do
+	# shellcheck disable=SC2086
+	no "no workspace: $line" 3 "there is no workspace at duramen-data:*create*" $line
+done
+is "a command that finds no workspace makes none" "" "$(ls | grep -v stderr)"
+
+ok "create" "" create my-org/app/settings
+ok "create, another" "" create demo
+no "create, there already" 3 "*" create demo
+no "create, no policy" 2 "*" create nonsense --keep sometimes
+for name in ../x "" "$(printf 'x%.0s' {1..300})" "a/../b" "/x" "a//b" "$(printf 'a\001b')"; do
+	no "bad name '${name:0:20}'" 2 "*" create "$name"
+	no "bad name '${name:0:20}', get" 2 "*" get "$name" /a
+done
+run ls
+is "ls" "demo my-org/app/settings" "$(echo "$out" | awk '{ print $NF }' | xargs)"
+run ls --json
+has "ls --json" '{"name":"demo","uuid":"????????-*","newest":*,"file_bytes":*,"memory":false}*' "$out"
+for line in "get nosuch /a" "put nosuch /a 1" "del nosuch /a" "scan nosuch" "load nosuch -" \
+	"dump nosuch" "log nosuch" "wait nosuch --after 1" "watch nosuch" "stat nosuch" "readers nosuch" \
+	"check nosuch" "drop nosuch"; do
+	# shellcheck disable=SC2086
+	no "no prefix: $line" 3 "there is no prefix nosuch*duramen create nosuch*" $line
+done
+is "a missing prefix stays missing" "demo my-org/app/settings" \
+	"$("$DURAMEN" ls | awk '{ print $NF }' | xargs)"
+ok "--root before the command" "" --root elsewhere create x
+ok "--root after it" "" put x /a 1 --root=elsewhere
+out=$(DURAMEN_ROOT=elsewhere "$DURAMEN" get x /a)
+is "DURAMEN_ROOT" 1 "$out"
+ok "drop" "" drop my-org/app/settings
+run ls
+is "ls after drop" demo "$(echo "$out" | awk '{ print $NF }' | xargs)"
+
+# ---- Values ----
+
+first=$(newest demo)
+ok "put" "" put demo /alice 25
+ok "get" 25 get demo /alice
+is "put makes one state" $((first + 1)) "$(newest demo)"
+ok "put, a negative number" "" put demo /alice -5
+ok "get, a negative number" -5 get demo /alice
+run get demo /bob
+is "absent: status, nothing said" "1||" "$status|$out|$err"
+run del demo /bob
+is "del of an absent key: status, nothing said" "1||" "$status|$out|$err"
+
+while IFS= read -r value; do
+	ok "put $value" "" put demo /v "$value"
+	ok "get $value" "$value" get demo /v
+done <<'END'
+null
+true
+false
+0
+-1
+9223372036854775807
+-9223372036854775808
+9223372036854775808
+-9223372036854775809
+123456789012345678901234567890123456789012345678901234567890
+0.1
+1.0
+-0.0
+1e+22
+5e-324
+1.7976931348623157e+308
+9007199254740993
+9007199254740993.0
+{"~d":"inf"}
+{"~d":"-inf"}
+{"~d":"nan"}
+{"~d":"nan7ff8000000000001"}
+{"~d":"nanfff0000000000001"}
+""
+"text"
+"é ☃ 😀"
+"tab\tquote\"backslash\\nul\u0000end"
+{"~x":""}
+{"~x":"00ff10"}
+{"~m":"-12.50"}
+{"~m":"0.00"}
+{"~t":"2026-11-20T10:00:00Z"}
+{"~t":"2026-11-20T10:00:00.5+02:00"}
+{"~t":"2026-11-20T10:00:00.123456789-11:30"}
+{"~t":"2026-11-20T10:00:00"}
+{"~t":"1969-12-31T23:59:59.999999999Z"}
+{"~t":"0000-01-01T00:00:00Z"}
+{"~t":"9999-12-31T23:59:59Z"}
+{"~u":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}
+{"~r":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}
+{"~w":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}
+{"~p":[]}
+{"~p":[1,"a",{"~p":[null,{"~x":"00"}]},0.5]}
+{"~g":[7,"a"]}
+{"~g":[65535,{"~x":"00"}]}
+END
+while IFS="$TAB" read -r given stored; do
+	ok "put $given" "" put demo /v "$given"
+	ok "get it as $stored" "$stored" get demo /v
+done <<'END'
+ [ not this ] 
+1E2	100.0
+{"~i":"12"}	12
+{"~i":"123456789012345678901"}	123456789012345678901
+"\u00e9\ud83d\ude00\/"	"é😀/"
+{ "~x" : "00FF" }	{"~x":"00ff"}
+{"~t":"2026-11-20t10:00:00.50z"}	{"~t":"2026-11-20T10:00:00.5Z"}
+END
+ok "put a value that stays" "" put demo /v '"stays"'
+before=$(newest demo)
+while IFS= read -r value; do
+	no "refused: $value" 2 "VALUE is not one that can be stored, at byte *" put demo /v "$value"
+done <<'END'
+alice
+'alice'
+"open
+01
+1.
+.5
++1
+nan
+1e999
+1 2
+{"a":1}
+{}
+[1,2]
+{"~x":"0"}
+{"~x":"zz"}
+{"~q":1}
+{"~p":[1,]}
+{"~p":[[1]]}
+{"~t":"yesterday"}
+{"~t":"2023-02-29T00:00:00Z"}
+{"~m":"1e5"}
+{"~u":"2f1c"}
+{"~g":[0,1]}
+{"~d":"nan7ff0000000000000"}
+"\ud800"
+END
+no "refused: no value" 2 "VALUE is not one*" put demo /v ''
+no "refused: not UTF-8" 2 "VALUE is not one*UTF-8*" put demo /v "$(printf '"\377"')"
+no "a path that is no JSON Pointer" 2 "*" put demo alice 1
+no "a path that is no JSON Pointer, get" 2 "*" get demo alice
+no "a path that is no JSON Pointer, del" 2 "*" del demo alice
+no "a step that is no key" 2 "*" get demo "/~z"
+no "a path below a value" 3 "*" put demo /v/deeper 1
+no "a key over the limit" 3 "*" put demo "/$(printf 'x%.0s' {1..1100})" 1
+no "a label over the limit" 3 "*" put demo /v 1 --label "$(printf 'x%.0s' {1..64})"
+is "nothing that was refused changed anything" "\"stays\" $before" \
+	"$("$DURAMEN" get demo /v) $(newest demo)"
+printf '\0\1raw\377' > raw.bin
+stdin=raw.bin ok "put --raw from stdin" "" put demo /raw --raw -
+ok "bytes were stored" '{"~x":"0001726177ff"}' get demo /raw
+"$DURAMEN" get demo /raw --raw > raw.out
+is "get --raw gives the same bytes" "" "$(cmp raw.bin raw.out 2>&1)"
+ok "put --raw, an argument" "" put demo /raw --raw alice
+ok "get --raw has no line end" alice get demo /raw --raw
+no "get --raw of a number" 3 "*--raw*" get demo /alice --raw
+echo '"from stdin"' > value.json
+stdin=value.json ok "put JSON from stdin" "" put demo /v -
+ok "get it" '"from stdin"' get demo /v
+head -c 300000 /dev/zero | tr '\0' x > large.bin
+stdin=large.bin ok "put a large value" "" put demo /large --raw -
+"$DURAMEN" get demo /large --raw > raw.out
+is "get a large value" "" "$(cmp large.bin raw.out 2>&1)"
+ok "del" "" del demo /large
+run get demo /large
+is "it is gone" "1|" "$status|$out"
+ok "a typed key" "" put demo "/~i42" '"by number"'
+ok "a typed key is another than its text" "" put demo /42 '"by text"'
+ok "get by number" '"by number"' get demo "/~i42"
+ok "get by text" '"by text"' get demo /42
+
+# ---- Old states ----
+
+ok "create history" "" create history
+"$DURAMEN" put history /k 1 --label first
+one=$(newest history)
+sleep 0.01
+"$DURAMEN" put history /k 2
+"$DURAMEN" put history /k 3 --label third
+ok "get --at a number" 1 get history /k --at "$one"
+ok "get --at=-1" 2 get history /k --at=-1
+ok "get --at -2" 1 get history /k --at -2
+ok "get --at latest" 3 get history /k --at latest
+when=$("$DURAMEN" log history | awk -v s="$one" '$1 == s { print $2 }')
+ok "get --at a time as log prints it" 1 get history /k --at "$when"
+ok "scan --at" '{"key":"k","value":2}' scan history --at -1
+ok "dump --at" '{"key":"k","value":1}' dump history --at -2
+ok "scan --count --at before the first put" 0 scan history --count --at "$((one - 1))"
+no "--at a state that never was" 1 "there is no state 999999 *duramen log*" get history /k --at 999999
+no "--at before the first" 1 "there is no state -1000 *" get history /k --at -1000
+no "--at nonsense" 2 "*" get history /k --at 'no such!'
+run log history
+is "log: newest first" "third - first" \
+	"$(echo "$out" | awk '{ l = $6; print l == "" ? "-" : l }' | head -3 | xargs)"
+is "log: entries" "1 1 1" "$(echo "$out" | awk 'NR <= 3 { print $3 }' | xargs)"
+run log history --limit 2
+is "log --limit" 2 "$(echo "$out" | wc -l)"
+run log history --limit 1 --json
+has "log --json" '{"state":*,"time":"20??-??-??T??:??:??.?????????Z","entries":1,"written_bytes":*,"on_disk":true,"label":"third"}' "$out"
+ok "create --keep last:2" "" create short --keep last:2
+for i in 1 2 3 4 5; do
+	"$DURAMEN" put short /k $i
+done
+run log short
+is "last:2 keeps two" 2 "$(echo "$out" | wc -l)"
+ok "last:2, the older one" 4 get short /k --at -1
+no "last:2, one that is gone" 1 "*" get short /k --at -2
+
+# ---- Ranges ----
+
+ok "create letters" "" create letters
+for k in d a c b e; do
+	"$DURAMEN" put letters /$k "\"$k\""
+done
+keys() { # ARGUMENT...
+	"$DURAMEN" scan letters "$@" | sed 's/{"key":"\(.\)".*/\1/' | xargs
+}
+is "scan" "a b c d e" "$(keys)"
+is "scan --from" "c d e" "$(keys --from c)"
+is "scan --from, with its slash" "c d e" "$(keys --from /c)"
+is "scan --from between keys" "c d e" "$(keys --from bb)"
+is "scan --to" "a b" "$(keys --to c)"
+is "scan --from --to" "b c" "$(keys --from b --to d)"
+is "scan --reverse" "e d c b a" "$(keys --reverse)"
+is "scan --reverse --from --to --limit" "d c" "$(keys --reverse --from b --to e --limit 2)"
+is "scan --limit" "a b" "$(keys --limit 2)"
+is "scan, an empty range" "" "$(keys --from x)"
+ok "scan --count" 5 scan letters --count
+ok "scan --count in a range" 2 scan letters --count --from b --to d
+no "scan, a bad bound" 2 "*" scan letters --from '~z'
+no "scan of a value" 3 "*not a collection*" scan letters /a
+run scan letters /zz
+is "scan of nothing" 1 "$status"
+
+# ---- Raw keys ----
+
+ok "create --raw" "" create raw --raw
+ok "put a raw key" "" put raw /alice 1
+ok "put a raw key of bytes" "" put raw "/~xff00" 2
+ok "scan raw keys" '{"key":"alice","value":1}
+{"key":{"~x":"ff00"},"value":2}' scan raw
+ok "get a raw key" 2 get raw "/~xff00"
+no "a typed key in a raw prefix" 3 "*" put raw "/~i1" 1
+
+# ---- Files ----
+
+cat > all.ndjson <<'END'
+{"key":null,"value":null}
+{"key":"","value":true}
+{"key":"plain","value":"text"}
+{"key":"a\tb\nc\rd\\e","value":"\ttab\n\r\\ \\= \\t"}
+{"key":"\\=5","value":"\\=5"}
+{"key":"nul\u0000","value":"\u0000\u0001\u007f"}
+{"key":"é","value":"☃"}
+{"key":{"~x":""},"value":{"~x":"00ff"}}
+{"key":{"~p":["a",1]},"value":{"~p":["a",{"~p":[]},1.5]}}
+{"key":-12345678901234567890123,"value":12345678901234567890123}
+{"key":-5,"value":-9223372036854775808}
+{"key":0,"value":0}
+{"key":9007199254740993,"value":9223372036854775807}
+{"key":{"~d":"-inf"},"value":{"~d":"nan7ff8000000000001"}}
+{"key":0.1,"value":-0.0}
+{"key":false,"value":1e+22}
+{"key":{"~u":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"},"value":{"~u":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}}
+{"key":{"~m":"1.50"},"value":{"~m":"-1.00"}}
+{"key":{"~t":"2026-11-20T10:00:00.5+02:00"},"value":{"~t":"2026-11-20T10:00:00"}}
+{"key":{"~r":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"},"value":{"~w":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}}
+{"key":"tagged","value":{"~g":[7,{"~t":"1969-12-31T23:59:59.25Z"}]}}
+END
+ok "create types" "" create types
+ok "load" "" load types all.ndjson
+"$DURAMEN" dump types > types.ndjson
+is "dump has every entry as it was" "$(sort all.ndjson)" "$(sort types.ndjson)"
+for format in ndjson tsv json; do
+	"$DURAMEN" dump types --format $format > "dump.$format"
+	ok "create copy-$format" "" create "copy-$format"
+	ok "load --format $format" "" load "copy-$format" --format $format "dump.$format"
+	"$DURAMEN" dump "copy-$format" > again.ndjson
+	is "$format round-trips" "" "$(cmp types.ndjson again.ndjson 2>&1)"
+done
+is "tsv: plain strings are plain" "plain${TAB}text" "$(grep ^plain dump.tsv)"
+ok "create copy-raw" "" create copy-raw --raw
+"$DURAMEN" dump raw | "$DURAMEN" load copy-raw -
+is "raw keys round-trip" "$("$DURAMEN" dump raw)" "$("$DURAMEN" dump copy-raw)"
+ok "create files" "" create files
+echo '{"a":1,"b":{"~x":"00"}}' > object.json
+ok "load an object" "" load files --format json object.json
+ok "it has both" '{"key":"a","value":1}
+{"key":"b","value":{"~x":"00"}}' scan files
+ok "dump nothing as json" "[]" dump letters --format json --at 1
+before=$(newest files)
+seq 1 25 | sed 's/.*/{"key":&,"value":&}/' > 25.ndjson
+ok "load --batch" "" load files --batch 10 --label part 25.ndjson
+is "25 entries in batches of 10 are three commits" $((before + 3)) "$(newest files)"
+is "each with the label" 3 "$("$DURAMEN" log files | grep -c ' part$')"
+ok "load nothing" "" load files /dev/null
+is "which is no commit" $((before + 3)) "$(newest files)"
+ok "load --async" "" load files --async --batch 5 25.ndjson
+ok "they are there" 27 scan files --count
+printf '{"key":"x","value":1}\r\n\n{"key":"x","value":2}' > crlf.ndjson
+ok "load: line ends, empty lines, the last of equal keys" "" load files crlf.ndjson
+ok "it is the last" 2 get files /x
+
+wrong_file() { # WHAT FORMAT TEXT PATTERN
+	# shellcheck disable=SC2059
+	printf "$3" > wrong.txt
+	before=$(newest files)
+	no "load, $1" 3 "wrong.txt: $4" load files --format "$2" --batch 2 wrong.txt
+}
+good='{"key":"g","value":1}\n'
+wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 18: *nothing was committed'
+is "load, bad JSON: nothing is committed" "$before" "$(newest files)"
+wrong_file "in a later batch" ndjson "$good$good$good"'{"key":"é","value":[1]}' \
+	'line 4, column 18: *the first 2 entries are committed, in 1 commit*state*'
+is "load: the batch before is committed" $((before + 1)) "$(newest files)"
+wrong_file "no key" ndjson '{"value":1}' 'line 1, column 1: *"key"*'
+wrong_file "a key twice" ndjson '{"key":1,"key":2}' 'line 1, column 10: *twice*'
+wrong_file "another member" ndjson '{"key":1,"valeu":2}' 'line 1, column 10: *'
+wrong_file "cut off" ndjson '{"key":1,"val' 'line 1, column 10: *'
+wrong_file "an object as a value" ndjson '{"key":1,"value":{"a":1}}' 'line 1, column 18: *~p*'
+wrong_file "no tab" tsv 'a\tb\nab\n' 'line 2, column 3: *tab*'
+wrong_file "two tabs" tsv 'a\tb\tc\n' 'line 1, column 4: *tab*'
+wrong_file "a bad escape" tsv 'a\tb\\c\n' 'line 1, column 4: *'
+wrong_file "bad JSON in a column" tsv 'a\t\\=x\n' 'line 1, column 5: *'
+wrong_file "not UTF-8" tsv 'a\tb\377\n' 'line 1, column 3: *'
+wrong_file "an array cut off" json '[{"key":1,"value":2},\n{"key"' 'line 2, column *'
+wrong_file "something behind it" json '[] x' 'line 1, column 4: *'
+wrong_file "neither array nor object" json '5' 'line 1, column 1: *'
+wrong_file "a key that cannot be" ndjson "$good{\"key\":\"$(printf 'x%.0s' {1..1100})\",\"value\":1}" \
+	'line 2, column 1: *nothing was committed'
+wrong_file "a tagged key" ndjson '{"key":{"~g":[1,2]},"value":1}' 'line 1, column 1: *'
+no "load, no such file" 3 "cannot open nosuch.txt: *" load files nosuch.txt
+no "load, a folder" 3 "*" load files .
+head -c 200000 /dev/urandom > noise.bin
+for format in ndjson tsv json; do
+	run load files --format $format noise.bin
+	is "load noise as $format: status" 3 "$status"
+done
+
+# ---- Waiting and watching ----
+
+now=$(newest demo)
+run wait demo --after "$now" --timeout 50
+is "wait: timeout" "1||" "$status|$out|$err"
+ok "wait: there is one already" "$now" wait demo --after 0
+ok "wait --json" "{\"state\":$now}" wait demo --after "$((now - 1))" --json
+no "wait without --after" 2 "wait needs --after*" wait demo
+"$DURAMEN" wait demo --after latest > wait.out &
+waiter=$!
+children+=("$waiter")
+sleep 0.1
+"$DURAMEN" put demo /alice 26
+wait "$waiter"
+is "wait is woken by another process" "0 $((now + 1))" "$? $(cat wait.out)"
+
+ok "create watched" "" create watched
+"$DURAMEN" watch watched --after 0 --count 9 > watch.out &
+watcher=$!
+children+=("$watcher")
+"$DURAMEN" watch watched --json > watch.json 2> watch.err &
+endless=$!
+children+=("$endless")
+seen() { # FILE PATTERN
+	grep -q "$2" "$1"
+}
+# The one without --after begins with whatever is new once it is there.
+until_true lines watch.out 1
+until seen watch.json state; do
+	"$DURAMEN" put watched /k 0 --label before
+done
+for i in 1 2 3 4 5 6 7 8; do
+	"$DURAMEN" put watched /k "$i" --label "label $i"
+done
+wait "$watcher"
+is "watch --count ends" 0 $?
+is "watch --count 9" 9 "$(wc -l < watch.out)"
+is "watch has no gap" "$(awk 'NR == 1 { n = $1 } { print n++ }' watch.out)" "$(awk '{ print $1 }' watch.out)"
+has "watch shows labels" "*before*" "$(cat watch.out)"
+until_true seen watch.json "label 8"
+is "watch --json sees each" "$(wc -l < watch.json)" "$(grep -c '"state":.*"time":".*"entries":1' watch.json)"
+kill -TERM "$endless"
+wait "$endless"
+is "watch ends cleanly on SIGTERM" "0 " "$? $(cat watch.err)"
+"$DURAMEN" watch watched --after 0 > watch.out &
+endless=$!
+children+=("$endless")
+until_true lines watch.out 8
+kill -INT "$endless" 2>/dev/null # a shell's background jobs ignore it: then SIGTERM
+kill -TERM "$endless" 2>/dev/null
+wait "$endless"
+is "watch ends cleanly" 0 $?
+mkfifo closing
+"$DURAMEN" watch watched --after 0 > closing 2> watch.err &
+endless=$!
+children+=("$endless")
+head -n 1 closing > /dev/null
+wait "$endless"
+is "watch ends when its output is closed" "0 " "$? $(cat watch.err)"
+
+# ---- Two processes ----
+
+hold read watched
+run readers watched
+has "readers: pid, views, state" "*$held *1 *$(newest watched) * s *" "$out"
+run readers watched --json
+has "readers --json" "{\"pid\":$held,\"views\":1,\"oldest\":$(newest watched),\"age_ms\":*,\"held_bytes\":*}" \
+	"$out"
+no "drop while it is attached" 3 "*" drop watched
+"$DURAMEN" put watched /k '"new"'
+release read
+run readers watched
+is "no readers any more" "" "$out"
+hold read watched
+kill -KILL "$held"
+wait "$held" 2> /dev/null
+exec 9>&-
+rm hold.read
+"$DURAMEN" put watched /k '"newer"'
+run readers watched
+is "a killed reader does not count" "" "$out"
+
+before=$(newest watched)
+hold write watched
+no "a second writer" 3 "*$held*" put watched /k 1 --lock-timeout 50
+no "a second writer that does not wait" 3 "*$held*" del watched /k --lock-timeout 0
+no "a second writer, load" 3 "*$held*" load watched ../"$(basename "$scratch")"/25.ndjson --lock-timeout 50
+ok "readers go on" '"newer"' get watched /k
+"$DURAMEN" put watched /k '"in turn"' --lock-timeout 100000 &
+second=$!
+children+=("$second")
+sleep 0.1
+release write
+wait "$second"
+is "a second writer gets its turn" 0 $?
+ok "and writes" '"in turn"' get watched /k
+
+"$DURAMEN" create memory --memory 2> memory.err &
+keeper=$!
+children+=("$keeper")
+until_true seen memory.err "is in memory"
+ok "put into memory" "" put memory /a 1
+ok "get from memory" 1 get memory /a
+run ls
+has "ls shows it" "*memory*" "$out"
+kill -TERM "$keeper"
+wait "$keeper"
+is "create --memory ends cleanly" 0 $?
+no "then it is gone" 3 "there is no prefix memory*" get memory /a
+
+# ---- Looking inside, and damage ----
+
+run stat demo
+is "stat: status" 0 "$status"
+has "stat" "*prefix*demo*entries*newest state*file*" "$out"
+run stat demo --json
+has "stat --json" '{"name":"demo","uuid":"*","keep":"all",*"entries":*,"newest":*}' "$out"
+ok "check" "demo is sound" check demo
+ok "check --history" "history is sound" check history --history
+ok "check --json" '{"prefix":"demo","sound":true,"problems":0}' check demo --json
+file=$(find duramen-data -type f -name 'history*' ! -name '*.coord' | head -n 1)
+cp "$file" page.file
+damaged() { # WHAT: a message and status 3, or the right answer; never a crash, never a wrong answer
+	run get history /k
+	case "$status|$out|$err" in
+	"0|3|"* | "3||duramen: "*) passed=$((passed + 1)) ;;
+	*) bad "get, $1" "the right value or an error" "$status|$out|$err" ;;
+	esac
+	run check history --history
+	case $status in
+	0 | 3) passed=$((passed + 1)) ;;
+	*) bad "check, $1" "status 0 or 3" "$status|$out|$err" ;;
+	esac
+}
+restore() { # the page file as it was, and no coordination file that knows of anything else
+	rm -f "$file.coord"
+	cp page.file "$file"
+}
+size=$(stat -c %s page.file)
+RANDOM=${SEED:-7} # each failure names its byte
+for ((i = 0; i < 30; i++)); do
+	restore
+	at=$(((RANDOM * 32768 + RANDOM) % (i < 15 ? 65536 : size)))
+	byte=$(od -An -tu1 -j $at -N 1 "$file")
+	# shellcheck disable=SC2059
+	printf "\\$(printf %o $((byte ^ 1 << RANDOM % 8)))" |
+		dd of="$file" bs=1 seek=$at conv=notrunc status=none
+	damaged "a bit flipped in byte $at"
+done
+for at in 0 1 100 4095 4096 8192 12288 20000 $((size / 2)) $((size - 1)); do
+	restore
+	truncate -s $at "$file"
+	damaged "cut off at $at"
+done
+restore
+head -c 20000 /dev/urandom > "$file"
+no "not a page file, get" 3 "*" get history /k
+no "not a page file, put" 3 "*" put history /k 1
+is "and it stays as it is" 20000 "$(stat -c %s "$file")"
+restore
+ok "the undamaged file again" 3 get history /k
+
+# ---- Output that goes wrong ----
+
+"$DURAMEN" dump demo > /dev/full 2> stderr.txt
+is "a full disk under the output: status" 3 $?
+has "a full disk under the output" "duramen: cannot write the output: No space left*" "$(cat stderr.txt)"
+seq 1 20000 | sed 's/.*/{"key":&,"value":&}/' | "$DURAMEN" load files - --batch 20000
+"$DURAMEN" scan files 2> stderr.txt | head -n 1 > /dev/null
+is "scan | head" "0 " "${PIPESTATUS[0]} $(cat stderr.txt)"
+
+if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
+	chmod 755 "$scratch"
+	as_other() {
+		setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+	}
+	if as_other test -x "$DURAMEN"; then
+		DURAMEN_ROOT=$scratch/duramen-data as_other "$DURAMEN" put demo /a 1 2> stderr.txt
+		is "a folder of another user: status" 3 $?
+		has "a folder of another user" "duramen: *" "$(cat stderr.txt)"
+		as_other "$DURAMEN" --root "$scratch/new" create x 2> stderr.txt
+		is "a folder that cannot be made: status" 3 $?
+	fi
+fi
+
+# ---- The manual page ----
+
+page=$SRC/tools/duramen.1
+is "the manual page has no warnings" "" "$(groff -mandoc -Tutf8 -ww "$page" 2>&1 > /dev/null)"
+if command -v man > /dev/null; then
+	is "nor for man" "" "$(man --warnings -l -Tutf8 "$page" 2>&1 > /dev/null)"
+fi
+text=$(groff -mandoc -Tascii -P-cbou "$page" | tr -s ' \n' ' ')
+for c in $commands; do
+	has "it has $c" "* $c *" "$text"
+	for option in $("$DURAMEN" "$c" --help | grep -o '^  --[a-z-]*'); do
+		# The synopsis of the command, up to the full stop of its first sentence.
+		entry=$(sed -n "/^\.It Cm $c\( \|$\)/,/^\.It Cm /p" "$page" | sed 's/Fl -/--/g')
+		case $option in
+		--root) ;;
+		*) has "it has $c $option" "*${option}*" "$entry" ;;
+		esac
+	done
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
