@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Iterators. What is left to give is a count, known from ranks when the iterator opens, so that a step
+ * compares no keys. In a transaction a write makes the count and the cursor doubtful: the iterator then
+ * finds its place again, behind the last key it gave, and counts anew within its key bounds.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/range.h"
+
+enum resume {
+	FROM_START,
+	AFTER_LAST,                     /* last[] is the key given last */
+	AT_LAST,                        /* last[] is where dur_seek() went */
+};
+
+struct dur_iter {
+	dur_iter *next;                 /* of the view's open or spare ones */
+	dur_view *view;
+	uint32_t  stamp;
+	bool      reverse, open;
+	bool      placed;               /* the cursor stands at the next entry to give */
+	uint8_t   resume;               /* enum resume: where a place is found again after writes */
+	uint64_t  left;                 /* entries still to give */
+	uint64_t  limit;                /* of the range, less what was given; UINT64_MAX: none */
+	uint64_t  writes;               /* the view's count when the cursor was placed */
+	struct selection range;
+	struct cursor cursor;
+	struct key_arena arena;         /* what the last key or value put together */
+	size_t    last_len;
+	uint8_t   last[DUR_MAX_KEY];
+};
+
+/* ---- Pool ---- */
+
+static void iter_end(dur_iter *it)
+{
+	dur_view *v = it->view;
+
+	it->open = false;
+	key_arena_reset(&it->arena);
+	it->next = v->iter_spare;
+	v->iter_spare = it;
+}
+
+static void end_all(dur_view *v, bool forget)
+{
+	for (dur_iter *it = v->iters, *next; it; it = next) {
+		next = it->next;
+		iter_end(it);
+	}
+	v->iters = NULL;
+	if (!forget)
+		return;
+	for (dur_iter *it = v->iter_spare, *next; it; it = next) {
+		next = it->next;
+		key_arena_free(&it->arena);
+		free(it);
+	}
+	v->iter_spare = NULL;
+	free(v->nth);
+	v->nth = NULL;
+}
+
+static dur_iter *iter_take(dur_view *v)
+{
+	dur_iter *it = v->iter_spare;
+
+	v->model_end = end_all;
+	if (it) {
+		v->iter_spare = it->next;
+	} else {
+		it = malloc(sizeof *it);
+		if (!it)
+			return NULL;
+		it->arena = (struct key_arena){ 0 };
+		it->view = v;
+	}
+	it->stamp = v->stamp;
+	it->open = true;
+	it->resume = FROM_START;
+	it->next = v->iters;
+	v->iters = it;
+	return it;
+}
+
+void dur_iter_close(dur_iter *it)
+{
+	if (!it || !it->open)
+		return;
+	if (it->view->generation != registry_generation) {
+		it->open = false;
+		return;
+	}
+	for (dur_iter **at = &it->view->iters; *at; at = &(*at)->next)
+		if (*at == it) {
+			*at = it->next;
+			break;
+		}
+	iter_end(it);
+}
+
+static int iter_check(const dur_iter *it)
+{
+	if (!it)
+		return error_set(DUR_E_MISUSE, "the iterator is NULL: dur_scan() first");
+	if (it->view->generation != registry_generation)
+		return error_set(DUR_E_FORKED, "this iterator belongs to the parent process");
+	if (!it->open || it->stamp != it->view->stamp)
+		return error_set(DUR_E_STALE, "this iterator, or its view, has been closed");
+	return 0;
+}
+
+/* ---- Places ---- */
+
+/* Puts the cursor at a rank; the caller knows that there is such an entry. */
+static int place(dur_iter *it, uint64_t rank)
+{
+	dur_view *v = it->view;
+	int rc;
+
+	cursor_open(&it->cursor, &v->pager, v->catalog);
+	it->writes = v->writes;
+	it->placed = true;
+	rc = cursor_nth(&it->cursor, rank);
+	return rc == 1 ? error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run `duramen check`") : rc;
+}
+
+/* The key at a rank becomes a bound, so that a place can be found again after writes. */
+static int bound_at(dur_iter *it, uint64_t rank, uint8_t *bound, size_t *len)
+{
+	const void *key;
+	int rc = place(it, rank);
+
+	if (rc == 0) {
+		cursor_entry(&it->cursor, &key, len, NULL);
+		memcpy(bound, key, *len);
+	}
+	return rc;
+}
+
+/* In a transaction: part and skip narrow the key bounds themselves. */
+static int fix_bounds(dur_iter *it)
+{
+	struct selection *s = &it->range;
+	uint64_t count = it->view->catalog->count, from = s->low, to = s->high;
+	int rc = 0;
+
+	if (s->reverse)
+		to = s->end;
+	else
+		from = s->first;
+	if (from > 0 && from < count) {
+		rc = bound_at(it, from, s->keys.lo, &s->keys.lo_len);
+		s->bounded_low = true;
+	}
+	if (rc == 0 && to < count) {
+		rc = bound_at(it, to, s->keys.hi, &s->keys.hi_len);
+		s->bounded_high = true;
+		s->keys.open = false;
+	}
+	return rc;
+}
+
+/* After writes: behind the last key given, within the bounds. */
+static int place_again(dur_iter *it)
+{
+	struct selection *s = &it->range;
+	uint64_t rank, low, high;
+	int rc = range_ranks(it->view, s);
+
+	if (rc < 0)
+		return rc;
+	low = s->low;
+	high = s->high;
+	if (it->resume != FROM_START) {
+		rc = tree_rank(&it->view->pager, it->view->catalog, it->last, it->last_len, &rank);
+		if (rc < 0)
+			return rc;
+		/* upward the key itself is behind us if it was given, downward the other way round */
+		bool there = rc == 0, past = it->resume == AFTER_LAST;
+		if (it->reverse)
+			high = rank + (there && !past) < high ? rank + (there && !past) : high;
+		else
+			low = rank + (there && past) > low ? rank + (there && past) : low;
+	}
+	it->left = high > low ? high - low : 0;
+	if (it->left > it->limit)
+		it->left = it->limit;
+	it->writes = it->view->writes;
+	return it->left ? place(it, it->reverse ? high - 1 : low) : 0;
+}
+
+int dur_scan(dur_coll c, const dur_range *r, dur_iter **out)
+{
+	dur_iter *it;
+	int rc = collection_check(c);
+
+	if (out)
+		*out = NULL;
+	if (rc < 0)
+		return rc;
+	if (!out)
+		return error_set(DUR_E_MISUSE, "dur_scan() needs a place for the iterator");
+	it = iter_take(c.view);
+	if (!it)
+		return error_system(ENOMEM, "opening an iterator");
+	rc = range_select(c, r, &it->range);
+	if (rc == 0 && c.view->kind == VIEW_TXN)
+		rc = fix_bounds(it);
+	if (rc == 0) {
+		it->reverse = it->range.reverse;
+		it->limit = it->range.limit;
+		it->left = it->range.end - it->range.first;
+		it->writes = c.view->writes;
+		if (it->left)
+			rc = place(it, it->reverse ? it->range.end - 1 : it->range.first);
+	}
+	if (rc < 0) {
+		dur_iter_close(it);
+		return rc;
+	}
+	*out = it;
+	return 0;
+}
+
+/* ---- Steps ---- */
+
+static inline int step(dur_iter *it)
+{
+	int rc;
+
+	if (it->placed) {
+		it->placed = false;
+		return 0;
+	}
+	rc = it->reverse ? cursor_prev(&it->cursor) : cursor_next(&it->cursor);
+	return unlikely(rc == 1) ?
+		error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run `duramen check`") : rc;
+}
+
+int dur_next(dur_iter *it, dur_value *key, dur_value *value)
+{
+	struct cell cell;
+	const void *bytes;
+	dur_view *v;
+	size_t len;
+	int rc;
+
+	if (unlikely(!it || !it->open || it->stamp != it->view->stamp ||
+	             it->view->generation != registry_generation))
+		return iter_check(it);
+	v = it->view;
+	if (unlikely(it->writes != v->writes)) {
+		rc = place_again(it);
+		if (rc < 0)
+			return rc;
+	}
+	if (it->left == 0)
+		return DUR_NONE;
+	rc = step(it);
+	if (unlikely(rc < 0))
+		return rc;
+	key_arena_reset(&it->arena);
+	bool keep = v->kind == VIEW_TXN;
+	cursor_entry(&it->cursor, key || keep ? &bytes : NULL, &len, value ? &cell : NULL);
+	if (keep) {
+		memcpy(it->last, bytes, len);
+		it->last_len = len;
+	}
+	it->resume = AFTER_LAST;
+	it->left--;
+	if (it->limit != UINT64_MAX)
+		it->limit--;
+	if (key)
+		rc = collection_key_value(v, bytes, len, &it->arena, key);
+	if (rc == 0 && value)
+		rc = collection_value(v, &cell, &it->arena, value);
+	return rc;
+}
+
+int dur_seek(dur_iter *it, const dur_value *key)
+{
+	struct element_key k;
+	uint64_t rank;
+	bool self;
+	int rc = iter_check(it);
+
+	if (rc < 0)
+		return rc;
+	rc = collection_key(dur_root(it->view), key, false, &k, &self);
+	if (rc < 0)
+		return rc;
+	if (self || rc == DUR_NONE)
+		return error_set(DUR_E_MISUSE, "dur_seek() needs a key of the collection");
+	if (it->writes != it->view->writes) {
+		rc = place_again(it);
+		if (rc < 0)
+			return rc;
+	}
+	rc = tree_rank(&it->view->pager, it->view->catalog, k.bytes, k.len, &rank);
+	if (rc < 0)
+		return rc;
+	struct selection *s = &it->range;
+	uint64_t low = s->low, high = s->high;
+	if (it->reverse && rank + (rc == 0) < high)
+		high = rank + (rc == 0);
+	if (!it->reverse && rank > low)
+		low = rank;
+	it->left = high > low ? high - low : 0;
+	if (it->left > it->limit)
+		it->left = it->limit;
+	if (it->view->kind == VIEW_TXN) { /* should writes come before the next step */
+		memcpy(it->last, k.bytes, k.len);
+		it->last_len = k.len;
+		it->resume = AT_LAST;
+	}
+	return it->left ? place(it, it->reverse ? high - 1 : low) : 0;
+}
+
+int dur_left(dur_iter *it, uint64_t *n)
+{
+	int rc = iter_check(it);
+
+	if (rc == 0 && !n)
+		rc = error_set(DUR_E_MISUSE, "dur_left() needs a place for the number");
+	if (rc == 0 && it->writes != it->view->writes)
+		rc = place_again(it);
+	if (rc == 0)
+		*n = it->left;
+	return rc;
+}

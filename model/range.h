@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A dur_range as what it selects: key bounds, and in the order of keys the ranks [first, end) that remain
+ * after part, skip and limit. Subtree counts make both exact in O(log n).
+ */
+#ifndef DURAMEN_MODEL_RANGE_H
+#define DURAMEN_MODEL_RANGE_H
+
+#include "model/collection.h"
+
+struct selection {
+	struct key_range keys;          /* bounds alone */
+	bool     bounded_low, bounded_high;
+	bool     reverse;
+	uint64_t low, high;             /* ranks of the bounds and the part */
+	uint64_t first, end;            /* with skip and limit too */
+	uint64_t limit;                 /* UINT64_MAX: none */
+};
+
+int range_select(dur_coll c, const dur_range *r, struct selection *s);
+/* The ranks of the key bounds, anew (after writes). */
+int range_ranks(dur_view *v, struct selection *s);
+
+#endif

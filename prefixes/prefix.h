@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handles: workspace, prefix, view. model/ reads and writes collections through views. */
+#ifndef DURAMEN_PREFIXES_PREFIX_H
+#define DURAMEN_PREFIXES_PREFIX_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/key.h"
+#include "engine/tree.h"
+#include "internal/bytes.h"
+#include "internal/error.h"
+#include "prefixes/shared.h"
+
+struct dur_workspace {
+	char    *dir;                   /* absolute */
+	unsigned mode;                  /* of new files */
+	void   (*log)(void *ctx, int level, const char *text);
+	void    *log_ctx;
+	uint32_t generation;
+	_Atomic uint32_t attached;
+};
+
+enum { VIEW_POOL = 16 };
+
+struct dur_prefix {
+	dur_workspace *workspace;       /* NULL: attached by path */
+	struct shared *shared;
+	char     name[256];             /* or the end of its path */
+	uint32_t generation;
+	bool     read_only, raw, hold_lock;
+	int      lock_ms;               /* -1: no limit */
+	uint64_t memory_bytes;
+	uint64_t waited;                /* atomic: what dur_wait() last returned */
+	_Atomic(dur_view *) pool[VIEW_POOL];    /* closed views, a thread's own first */
+	pthread_mutex_t views_mutex;
+	dur_view *views;                /* all ever made, open or not; for detach */
+	dur_view *spare;                /* closed ones that found no place in the pool */
+};
+
+enum view_kind { VIEW_CLOSED = 0, VIEW_SNAPSHOT, VIEW_TXN };
+
+struct dur_view {
+	uint32_t kind;                  /* enum view_kind */
+	uint32_t stamp;                 /* of its present life: dur_coll holds it */
+	uint32_t generation;
+	int      failed;                /* the first failed write: bars the commit */
+	bool     lenient;
+	bool     raw;
+	dur_prefix *prefix;
+	struct pager pager;
+	struct tree *catalog;           /* &tree, or the transaction's */
+	struct tree  tree;
+	struct txn  *txn;
+	uint64_t state;
+	uint64_t writes;                /* counts writing calls: iterators look */
+	struct coord_pin pin, old_pin;
+	dur_iter *iters;                /* model: open ones */
+	dur_iter *iter_spare;           /* model: closed ones, kept for the next */
+	void   (*model_end)(dur_view *v, bool forget);  /* closes iterators; forget: frees all */
+	struct key_arena arena;         /* what decoding the last value put together */
+	uint64_t written_bytes, peak_bytes;
+	dur_view *next_made, *next_spare;
+	void    *nth;                   /* model: the cursor of dur_nth() */
+};
+
+/* 0 or DUR_E_MISUSE, DUR_E_FORKED, with message. */
+int workspace_check(const dur_workspace *ws);
+int prefix_check(const dur_prefix *p);
+int view_check(const dur_view *v);
+
+/* workspace.c: where a prefix lives. Caller frees *path. */
+int workspace_path(const dur_workspace *ws, const char *name, char **path);
+/* Path of the coordination file of a page file. Caller frees. */
+char *coord_path(const char *path);
+
+/* create.c: makes a page file at path (its folders too); -EEXIST: somebody was faster. */
+int prefix_create(const dur_workspace *ws, const char *path, uint32_t flags, const char *keep,
+                  unsigned mode);
+int prefix_create_private(uint32_t flags, const char *keep, int *fd);
+
+/* view.c: all views that were ever made; -EBUSY if one is open. */
+int  views_busy(dur_prefix *p);
+void views_free(dur_prefix *p);
+
+/* states.c: pins the newest state for a look at history; unpin with coord_unpin(). */
+int prefix_newest(dur_prefix *p, struct coord_pin *pin, struct state *newest);
+
+#endif
