@@ -19,6 +19,14 @@ unsigned node_key(const struct page *p, unsigned i, uint8_t *buf)
 	return n + e.suffix_len;
 }
 
+unsigned node_common(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	unsigned n = (unsigned)(a_len < b_len ? a_len : b_len), i = 0;
+	while (i < n && a[i] == b[i])
+		i++;
+	return i;
+}
+
 void node_sum(const struct page *p, uint64_t *count, bool *runs)
 {
 	*count = 0;
@@ -107,10 +115,7 @@ static unsigned gap(const struct page *p)
 	return (unsigned)p->heap - PAGE_HEADER - NODE_SLOT * (unsigned)p->capacity;
 }
 
-/*
- * Slots for a node of n entries with so many heap bytes: as many as entries of that size will fit.
- */
-static unsigned guess_capacity(unsigned prefix_len, unsigned n, unsigned heap_bytes)
+unsigned node_guess_capacity(unsigned prefix_len, unsigned n, unsigned heap_bytes)
 {
 	unsigned room = NODE_ROOM - prefix_len;
 	unsigned most = (room - heap_bytes) / NODE_SLOT;
@@ -144,7 +149,7 @@ static void compact(struct page *p, unsigned extra)
 {
 	uint8_t fresh[PAGE_SIZE] = { 0 };
 	unsigned end = node_end(p), live = end - p->heap - p->holes, heap = end;
-	unsigned capacity = guess_capacity(p->prefix_len, p->n + 1U, live + extra);
+	unsigned capacity = node_guess_capacity(p->prefix_len, p->n + 1U, live + extra);
 	node_offset_t *offsets = (node_offset_t *)(void *)(fresh + PAGE_HEADER + 4 * capacity);
 	for (unsigned i = 0; i < p->n; i++) {
 		struct node_entry e = node_entry(p, i);

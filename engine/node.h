@@ -77,6 +77,12 @@ enum {
 typedef uint32_t __attribute__((may_alias)) node_head_t;
 typedef uint16_t __attribute__((may_alias)) node_offset_t;
 
+/* A page as it was before it is written anew. */
+union node_copy {
+	struct page page;
+	uint8_t bytes[PAGE_SIZE];
+};
+
 struct node_child {
 	struct page_ptr ptr;
 	uint64_t count;                 /* entries below it, at least 1 */
@@ -381,6 +387,11 @@ static inline unsigned node_entry_size(bool branch, unsigned suffix_len, unsigne
 	return node_length_size(suffix_len) + (branch ? 0 : node_length_size(data_len)) +
 	       node_rest_len(suffix_len) + data_len;
 }
+
+/* Slots to give a node of n entries with so many heap bytes: as many as such entries will fit. */
+unsigned node_guess_capacity(unsigned prefix_len, unsigned n, unsigned heap_bytes);
+/* Bytes that two keys share at their beginning. */
+unsigned node_common(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len);
 
 /*
  * Inserts before entry `at`. The key must have the node's prefix and belong there. false: it does

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tree's files share: meeting a page with its level checked, and the path of a write.
+ * What the tree's files share: meeting a page with its level checked.
  */
 #ifndef DURAMEN_ENGINE_TREE_PRIVATE_H
 #define DURAMEN_ENGINE_TREE_PRIVATE_H
@@ -60,12 +60,5 @@ static inline void tree_hint(const struct pager *pager, struct page_ptr ptr)
 		__builtin_prefetch(p + 192);
 	}
 }
-
-/* The pages from the root to a leaf, all of them the transaction's own. */
-struct path {
-	unsigned depth;
-	struct page *page[TREE_DEPTH_MAX];      /* [0] the leaf */
-	unsigned at[TREE_DEPTH_MAX];            /* [0] an entry; above: the child taken */
-};
 
 #endif

@@ -7,6 +7,9 @@
 
 int tree_corrupt(struct page_ptr ptr, const char *text)
 {
+	if (ptr.no & PAGE_DIRTY)
+		return error_set(DUR_E_CORRUPT, "a page that this transaction has changed: %s; close it and "
+		                 "run `duramen check`", text);
 	return error_set(DUR_E_CORRUPT, "page %llu (born in state %llu): %s; run `duramen check`",
 	                 (unsigned long long)ptr.no, (unsigned long long)ptr.birth, text);
 }
