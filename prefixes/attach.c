@@ -116,6 +116,21 @@ static dur_prefix *prefix_new(dur_workspace *ws, const char *name, uint32_t flag
 	return p;
 }
 
+/* The lock comes with a transaction; from then on the store keeps it. */
+static int hold_now(struct store *store, int lock_ms, uint64_t memory_bytes)
+{
+	struct txn *txn;
+	int rc;
+
+	store_hold(store, true);
+	rc = store_begin(store, lock_ms, memory_bytes, &txn);
+	if (rc < 0)
+		store_hold(store, false);
+	else
+		store_abort(txn);
+	return rc;
+}
+
 int dur_attach(dur_workspace *ws, const char *name, uint32_t flags, const dur_attach_options *o,
                dur_prefix **out)
 {
@@ -131,7 +146,7 @@ int dur_attach(dur_workspace *ws, const char *name, uint32_t flags, const dur_at
 	if (!p)
 		rc = error_system(ENOMEM, "attaching prefix %s", name ? name : "in memory");
 	if (rc == 0 && flags & DUR_HOLD_LOCK)
-		rc = store_hold(shared->store, true, p->lock_ms);
+		rc = hold_now(shared->store, p->lock_ms, p->memory_bytes);
 	if (rc < 0) {
 		shared_close(shared);
 		free(p);
@@ -154,7 +169,7 @@ int dur_detach(dur_prefix *p)
 		if (rc < 0)
 			return rc;
 		if (p->hold_lock)
-			rc = store_hold(p->shared->store, false, 0);
+			store_hold(p->shared->store, false);
 		int closed = shared_close(p->shared);
 		if (rc == 0)
 			rc = closed;

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The check of a whole file: as of one state, every page must be exactly one of metadata, reachable, a
+ * record since the last fold, retired, or free. Reachable pages are verified with their structure, counts,
+ * keys and values; with history, those of every retained state too. Nothing is repaired.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "duramen.h"
+#include "engine/history.h"
+#include "engine/run.h"
+#include "engine/store_private.h"
+#include "engine/value.h"
+#include "internal/bytes.h"
+#include "internal/error.h"
+
+enum mark {
+	MARK_NONE = 0,
+	MARK_METADATA,
+	MARK_REACHABLE,
+	MARK_RECORD,
+	MARK_RETIRED,
+	MARK_FREE,
+	MARK_VISITED = 0x80,            /* or-ed: its subtree has been walked */
+	MARK_KIND = 0x7f,
+};
+
+static const char *const mark_names[] = {
+	"unaccounted for", "metadata", "reachable", "a state record", "retired", "free",
+};
+
+struct check {
+	struct file *file;
+	const struct check_options *options;
+	uint8_t *marks;                 /* enum mark, by page */
+	uint64_t pages;                 /* of the file, as of the state */
+	uint64_t state;                 /* being walked */
+	uint64_t walked;                /* pages, for progress */
+	uint64_t told;                  /* walked when progress was last called */
+	uint64_t problems;
+	bool     old_state;             /* walking an older state than the newest */
+	int      canceled;
+};
+
+enum { PROGRESS_PAGES = 4096, PROBLEMS_MAX = 1000 };
+
+static void __attribute__((format(printf, 3, 4)))
+problem(struct check *check, uint64_t page, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (check->problems++ >= PROBLEMS_MAX || !check->options->report)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	check->options->report(check->options->ctx, &(struct store_problem){ .page = page,
+		.state = check->state, .text = text });
+}
+
+static int progress(struct check *check, uint64_t pages)
+{
+	check->walked += pages;
+	if (!check->options->progress || check->walked - check->told < PROGRESS_PAGES)
+		return 0;
+	check->told = check->walked;
+	uint64_t done = check->walked < check->pages ? check->walked : check->pages;
+	if (check->options->progress(check->options->ctx, done << PAGE_SHIFT, check->pages << PAGE_SHIFT))
+		check->canceled = error_set(-ECANCELED, "the check was canceled");
+	return check->canceled;
+}
+
+/* ---- Accounting ---- */
+
+static void mark(struct check *check, uint64_t no, uint64_t n, enum mark kind)
+{
+	if (no >= check->pages || n > check->pages - no) {
+		problem(check, no, "%llu pages that are %s lie behind the end of the file",
+		        (unsigned long long)n, mark_names[kind]);
+		return;
+	}
+	for (uint64_t i = no; i < no + n; i++) {
+		uint8_t was = check->marks[i] & MARK_KIND;
+		if (was != MARK_NONE)
+			problem(check, i, "the page is %s and %s at once", mark_names[was], mark_names[kind]);
+		else
+			check->marks[i] = (uint8_t)kind;
+	}
+}
+
+static int on_free(void *ctx, uint64_t no, uint64_t n)
+{
+	mark(ctx, no, n, MARK_FREE);
+	return 0;
+}
+
+static int on_retired(void *ctx, const struct retired *r, uint64_t death)
+{
+	struct check *check = ctx;
+
+	if (r->birth >= death)
+		problem(check, r->no, "the page was retired in state %llu, before it was written in %llu",
+		        (unsigned long long)death, (unsigned long long)r->birth);
+	mark(check, r->no, r->n, MARK_RETIRED);
+	return 0;
+}
+
+static int on_record(void *ctx, uint64_t no, uint64_t n)
+{
+	mark(ctx, no, n, MARK_RECORD);
+	return progress(ctx, n);
+}
+
+/* ---- Trees ---- */
+
+static int on_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
+{
+	struct check *check = ctx;
+
+	(void)level;
+	if (ptr.birth > check->state)
+		problem(check, ptr.no, "state %llu reaches a page of the later state %llu",
+		        (unsigned long long)check->state, (unsigned long long)ptr.birth);
+	if (!check->old_state) {
+		mark(check, ptr.no, n, MARK_REACHABLE);
+	} else if (ptr.no < check->pages && n <= check->pages - ptr.no) {
+		for (uint64_t i = ptr.no; i < ptr.no + n; i++) {
+			uint8_t was = check->marks[i] & MARK_KIND;
+			if (was != MARK_REACHABLE && was != MARK_RETIRED)
+				problem(check, i, "state %llu reaches the page, but it is %s",
+				        (unsigned long long)check->state, mark_names[was]);
+		}
+	}
+	if (ptr.no < check->pages)
+		check->marks[ptr.no] |= MARK_VISITED;
+	return progress(check, n);
+}
+
+static void on_problem(void *ctx, struct page_ptr ptr, const char *text)
+{
+	problem(ctx, ptr.no, "%s", text);
+}
+
+static bool on_skip(void *ctx, struct page_ptr ptr)
+{
+	const struct check *check = ctx;
+
+	return check->old_state && ptr.no < check->pages && check->marks[ptr.no] & MARK_VISITED;
+}
+
+static int walk(struct check *check, const struct tree *tree)
+{
+	const struct pager pager = { .file = check->file };
+	const struct tree_visitor visitor = { .ctx = check, .page = on_page, .problem = on_problem,
+		.skip = on_skip };
+	int rc = tree_walk(&pager, tree, &visitor);
+
+	if (rc < 0 && rc != -ECANCELED && rc != -ENOMEM) {
+		problem(check, tree->root.no, "%s", error_text());
+		rc = 0;
+	}
+	return rc;
+}
+
+static int check_entry(struct check *check, const struct tree *tree, struct cursor *c,
+                       struct key_arena *arena)
+{
+	const struct page_ptr root = tree->root;
+	struct value_run run;
+	const void *key, *payload = NULL;
+	struct cell cell;
+	dur_value value;
+	size_t len;
+	int rc = 0;
+
+	cursor_entry(c, &key, &len, &cell);
+	key_arena_reset(arena);
+	if (!(check->file->flags & FILE_RAW))
+		rc = key_decode(key, len, arena, &value);
+	if (rc == 0 && value_is_run(cell.bytes, cell.len)) {
+		rc = value_run(cell.bytes, cell.len, &run);
+		if (rc == 0)
+			rc = run_read(check->file, (struct page_ptr){ run.page, run.birth }, run.bytes,
+			              &payload);
+	}
+	if (rc == 0)
+		rc = value_check(cell.bytes, cell.len, payload, arena);
+	if (rc < 0 && rc != -ENOMEM) {
+		problem(check, root.no, "an entry of the catalog: %s", error_text());
+		rc = 0;
+	}
+	return rc;
+}
+
+/* Keys and values decode: structure says nothing of that. */
+static int check_entries(struct check *check, const struct tree *tree)
+{
+	const struct pager pager = { .file = check->file };
+	struct cursor *c = malloc(sizeof *c);
+	struct key_arena arena = { 0 };
+	int rc;
+
+	if (!c)
+		return error_system(ENOMEM, "checking");
+	cursor_open(c, &pager, tree);
+	for (rc = cursor_first(c); rc == 0; rc = rc == 0 ? cursor_next(c) : rc)
+		rc = check_entry(check, tree, c, &arena);
+	if (rc < 0 && rc != -ENOMEM)
+		problem(check, tree->root.no, "%s", error_text());
+	key_arena_free(&arena);
+	free(c);
+	return rc == -ENOMEM ? rc : 0;
+}
+
+/* ---- States ---- */
+
+static int check_old_states(struct check *check, const struct record *newest)
+{
+	struct state list[64];
+	uint64_t from = 0;
+	uint32_t n;
+	int rc;
+
+	check->old_state = true;
+	do {
+		rc = history_states(check->file, newest, from, true, list, 64, &n);
+		for (uint32_t i = 0; i < n && rc == 0; i++) {
+			check->state = list[i].number;
+			from = list[i].number + 1;
+			if (list[i].number != newest->state.number)
+				rc = walk(check, &list[i].catalog);
+		}
+	} while (rc == 0 && n == 64);
+	if (rc < 0 && rc != -ECANCELED && rc != -ENOMEM) {
+		problem(check, 0, "%s", error_text());
+		rc = 0;
+	}
+	return rc;
+}
+
+static int account(struct check *check, const struct record *newest)
+{
+	const struct history_visitor visitor = { .ctx = check, .free = on_free, .retired = on_retired,
+		.record = on_record };
+	uint64_t from;
+	int rc = history_visit(check->file, newest, &visitor);
+
+	if (rc < 0) {
+		if (rc == -ENOMEM || rc == -ECANCELED)
+			return rc;
+		problem(check, newest->state.record, "%s", error_text());
+		return 0;
+	}
+	for (uint64_t no = 0; no < check->pages; no++) {
+		if (check->marks[no] & MARK_KIND)
+			continue;
+		for (from = no; no + 1 < check->pages && !(check->marks[no + 1] & MARK_KIND); no++)
+			;
+		problem(check, from, "%llu pages are neither reachable nor retired nor free",
+		        (unsigned long long)(no + 1 - from));
+	}
+	return 0;
+}
+
+static int check_state(struct check *check, const struct record *newest)
+{
+	int rc;
+
+	check->state = newest->state.number;
+	check->pages = newest->state.file_pages;
+	if (check->pages < PAGE_FIRST || check->pages > PAGE_NUMBER_MAX) {
+		problem(check, newest->state.record, "the record says the file has %llu pages",
+		        (unsigned long long)check->pages);
+		return 0;
+	}
+	check->marks = calloc(check->pages, 1);
+	if (!check->marks)
+		return error_system(ENOMEM, "checking");
+	mark(check, 0, PAGE_FIRST, MARK_METADATA);
+	rc = walk(check, &newest->state.catalog);
+	if (rc == 0)
+		rc = walk(check, &newest->state.system);
+	if (rc == 0 && check->problems == 0)
+		rc = check_entries(check, &newest->state.catalog);
+	if (rc == 0)
+		rc = account(check, newest);
+	if (rc == 0 && check->options->history)
+		rc = check_old_states(check, newest);
+	free(check->marks);
+	return rc;
+}
+
+/* The state of a file that nobody has attached: the better slot's whose record verifies. */
+static int best_record(struct check *check, struct record *record)
+{
+	struct slot slots[2];
+	bool tried[2];
+	int best;
+
+	for (int i = 0; i < 2; i++)
+		tried[i] = file_slot_read(check->file, i, &slots[i]) != 0 || slots[i].state == 0;
+	if (tried[0] && tried[1])
+		return error_set(DUR_E_CORRUPT, "neither commit slot is whole: restore the file from a backup");
+	for (int round = 0; round < 2; round++) {
+		best = tried[0] ? 1 : tried[1] ? 0 : slot_better(&slots[1], &slots[0]);
+		if (tried[best])
+			break;
+		tried[best] = true;
+		if (record_read(check->file, slots[best].record, slots[best].state, &slots[best].record_hash,
+		                true, record) == 0)
+			return 0;
+		check->state = slots[best].state;
+		/* an unconfirmed state may have been cut off: recovery falls back from it */
+		if (slots[best].base == slots[best].state)
+			problem(check, slots[best].record, "%s", error_text());
+	}
+	return DUR_E_CORRUPT;
+}
+
+int store_check(struct store *store, const struct state *newest, const struct check_options *options)
+{
+	struct check check = { .file = store_file(store), .options = options };
+	struct record record = { 0 };
+	int rc;
+
+	if (newest)
+		rc = record_read(check.file, newest->record, newest->number, NULL, true, &record);
+	else
+		rc = best_record(&check, &record);
+	if (rc == DUR_E_CORRUPT && check.problems == 0)
+		problem(&check, newest ? newest->record : 0, "%s", error_text());
+	if (rc == 0)
+		rc = check_state(&check, &record);
+	record_free(&record);
+	if (rc == 0 && check.problems)
+		rc = error_set(DUR_E_CORRUPT, "%llu problems were found: restore from a backup, or copy what can "
+		               "be read with `duramen dump`", (unsigned long long)check.problems);
+	return rc;
+}
