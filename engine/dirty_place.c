@@ -64,6 +64,7 @@ int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item 
 void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t no)
 {
 	struct page_ptr ptr = { no, d->state };
+	d->moves++;
 	page_set_id(item->page, no, page_kind(item->page), page_level(item->page));
 	if (item->parent)
 		node_set_child_ptr(item->parent, item->at, ptr);
