@@ -73,7 +73,7 @@ static int grow_locked(struct file *file, uint64_t pages)
 	uint64_t now = pages_now(file);
 	uint64_t step = now / STEP_SHARE;
 	step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
-	uint64_t ahead = now + step;
+	uint64_t ahead = (now + step) & ~(uint64_t)(STEP_MIN - 1);
 	if (ahead > FILE_PAGES_MAX)
 		ahead = FILE_PAGES_MAX;
 	r = grow_to(file, pages > ahead ? pages : ahead);
