@@ -80,7 +80,7 @@ int coord_open(const char *path, unsigned mode, const struct coord_identity *ide
 
 	pthread_mutex_lock(&list_mutex);
 	*fresh = true;
-	rc = path ? file_open(c, path, mode, identity, fresh) : file_open_anonymous(c, identity);
+	rc = path ? coord_file_open(c, path, mode, identity, fresh) : file_open_anonymous(c, identity);
 	if (rc == 0) {
 		c->next = list;
 		list = c;

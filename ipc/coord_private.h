@@ -70,7 +70,7 @@ int coord_dead(void);
  * Opens, checks, makes or resets the file; takes the shared claim; maps it. Sets fd, shared,
  * device, inode.
  */
-int file_open(struct coord *coord, const char *path, unsigned mode,
+int coord_file_open(struct coord *coord, const char *path, unsigned mode,
               const struct coord_identity *identity, bool *fresh);
 int file_open_anonymous(struct coord *coord, const struct coord_identity *identity);
 /*

@@ -444,7 +444,7 @@ static int file_attempt(struct attempt *a)
 	return rc;
 }
 
-int file_open(struct coord *coord, const char *path, unsigned mode,
+int coord_file_open(struct coord *coord, const char *path, unsigned mode,
               const struct coord_identity *identity, bool *fresh)
 {
 	struct attempt a = { .coord = coord, .path = path, .mode = mode ? mode : 0600 };

@@ -10,7 +10,8 @@ int collection_check_slow(dur_coll c)
 	if (!c.view || !c.kind)
 		return error_set(DUR_E_MISUSE, "the collection is {0}: take it from dur_root()");
 	if (c.view->generation != registry_generation)
-		return error_set(DUR_E_FORKED, "this collection belongs to the parent process: attach anew "
+		return error_set(DUR_E_FORKED,
+		                 "this collection belongs to the parent process: attach anew "
 		                 "after a fork");
 	return error_set(DUR_E_STALE, "this collection's view has been closed");
 }
@@ -23,7 +24,8 @@ int collection_begin_write(dur_coll c)
 	if (rc < 0)
 		return rc;
 	if (v->kind != VIEW_TXN)
-		return error_set(DUR_E_READ_ONLY, "this view is a snapshot: write in a transaction, from "
+		return error_set(DUR_E_READ_ONLY,
+		                 "this view is a snapshot: write in a transaction, from "
 		                 "dur_begin()");
 	if (!v->txn)
 		return error_set(DUR_E_FAILED, "this transaction failed to commit: close it");
@@ -50,18 +52,23 @@ static int lead_on(dur_coll c, const struct element_key *first, bool writing)
 	if (rc < 0)
 		return rc;
 	if (rc == 0)
-		return error_set(DUR_E_TYPE, "the path leads through a scalar, which has no elements");
-	return writing ? error_set(DUR_E_PARENT, "the path's parent is not there; this version stores "
-	                           "scalars in the catalog only, so a path has one step") : DUR_NONE;
+		return error_set(DUR_E_TYPE,
+		                 "the path leads through a scalar, which has no elements");
+	return writing ? error_set(DUR_E_PARENT,
+	                           "the path's parent is not there; this version stores "
+	                           "scalars in the catalog only, so a path has one step")
+	               : DUR_NONE;
 }
 
 static int encode(dur_coll c, const dur_value *step, struct element_key *out)
 {
-	return c.kind == DUR_RAW_MAP ? key_encode_raw(step, out->bytes, sizeof out->bytes, &out->len) :
-		key_encode(step, out->bytes, sizeof out->bytes, &out->len);
+	return c.kind == DUR_RAW_MAP
+	               ? key_encode_raw(step, out->bytes, sizeof out->bytes, &out->len)
+	               : key_encode(step, out->bytes, sizeof out->bytes, &out->len);
 }
 
-int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out, bool *self)
+int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out,
+                        bool *self)
 {
 	struct key_arena scratch = { 0 };
 	struct path path;
@@ -99,7 +106,8 @@ int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct e
 
 /* ---- Values ---- */
 
-int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena, dur_value *value)
+int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena,
+                     dur_value *value)
 {
 	struct value_run run;
 	const void *payload;
@@ -109,7 +117,8 @@ int collection_value(dur_view *v, const struct cell *cell, struct key_arena *are
 		return value_decode(cell->bytes, cell->len, arena, value);
 	rc = value_run(cell->bytes, cell->len, &run);
 	if (rc == 0)
-		rc = run_read(v->pager.file, (struct page_ptr){ run.page, run.birth }, run.bytes, &payload);
+		rc = run_read(v->pager.file, (struct page_ptr){ run.page, run.birth }, run.bytes,
+		              &payload);
 	return rc < 0 ? rc : value_decode_run(cell->bytes, cell->len, payload, arena, value);
 }
 

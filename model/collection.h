@@ -9,7 +9,7 @@
 #include "prefixes/prefix.h"
 
 struct element_key {
-	size_t  len;
+	size_t len;
 	uint8_t bytes[DUR_MAX_KEY + 1];
 };
 
@@ -33,20 +33,22 @@ int collection_end_write(dur_coll c, int rc);
  * The key that an argument means, in the collection it leads to. 0, or DUR_NONE: a path leads nowhere
  * (writing: DUR_E_PARENT). DUR_E_PATH, DUR_E_TYPE, DUR_E_LIMIT. *self: the path is "", the collection.
  */
-int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out, bool *self);
+int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out,
+                        bool *self);
 
-static inline int collection_key(dur_coll c, const dur_value *key, bool writing, struct element_key *out,
-                                 bool *self)
+static inline int collection_key(dur_coll c, const dur_value *key, bool writing,
+                                 struct element_key *out, bool *self)
 {
 	if (unlikely(!key || key->type == DUR_PATH || key->type == DUR_STEPS))
 		return collection_key_path(c, key, writing, out, self);
 	*self = false;
-	return c.kind == DUR_RAW_MAP ? key_encode_raw(key, out->bytes, sizeof out->bytes, &out->len) :
-		key_encode(key, out->bytes, sizeof out->bytes, &out->len);
+	return c.kind == DUR_RAW_MAP ? key_encode_raw(key, out->bytes, sizeof out->bytes, &out->len)
+	                             : key_encode(key, out->bytes, sizeof out->bytes, &out->len);
 }
 
 /* A cell as a value that borrows from its page, its run or the arena. */
-int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena, dur_value *value);
+int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena,
+                     dur_value *value);
 /* A key's bytes as a value. */
 int collection_key_value(const dur_view *v, const void *key, size_t len, struct key_arena *arena,
                          dur_value *value);

@@ -7,7 +7,7 @@
 #include "engine/value.h"
 #include "model/collection.h"
 
-enum { BATCH = 32 };                    /* keys encoded at a time for dur_get_many() */
+enum { BATCH = 32 }; /* keys encoded at a time for dur_get_many() */
 
 dur_coll dur_root(dur_view *v)
 {
@@ -51,8 +51,9 @@ static int get_batch(dur_coll c, const dur_value *keys, uint32_t n, dur_value *v
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		list[i].key = bytes[i];
-		rc = c.kind == DUR_RAW_MAP ? key_encode_raw(&keys[i], bytes[i], sizeof bytes[i], &list[i].len) :
-			key_encode(&keys[i], bytes[i], sizeof bytes[i], &list[i].len);
+		rc = c.kind == DUR_RAW_MAP
+		             ? key_encode_raw(&keys[i], bytes[i], sizeof bytes[i], &list[i].len)
+		             : key_encode(&keys[i], bytes[i], sizeof bytes[i], &list[i].len);
 	}
 	if (rc == 0)
 		rc = tree_get_many(&c.view->pager, c.view->catalog, list, n, cells);
@@ -81,7 +82,8 @@ int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *value
 	if (rc < 0)
 		return rc;
 	if (n && (!keys || !values))
-		return error_set(DUR_E_MISUSE, "dur_get_many() needs keys and room for as many values");
+		return error_set(DUR_E_MISUSE,
+		                 "dur_get_many() needs keys and room for as many values");
 	collection_reclaim(c.view);
 	if (!plain(keys, n)) {
 		for (uint32_t i = 0; i < n && rc >= 0; i++) {
@@ -99,10 +101,12 @@ int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *value
 /* ---- Writing ---- */
 
 /* A value as a cell: inline if it fits beside its key, else in a run, which is written now. */
-static int make_cell(dur_view *v, const dur_value *value, size_t key_len, uint8_t cell[TREE_CELL_MAX],
-                     size_t *len, struct page_ptr *run, uint64_t *run_bytes)
+static int make_cell(dur_view *v, const dur_value *value, size_t key_len,
+                     uint8_t cell[TREE_CELL_MAX], size_t *len, struct page_ptr *run,
+                     uint64_t *run_bytes)
 {
-	size_t room = TREE_ENTRY_MAX - key_len < TREE_CELL_MAX ? TREE_ENTRY_MAX - key_len : TREE_CELL_MAX;
+	size_t room =
+		TREE_ENTRY_MAX - key_len < TREE_CELL_MAX ? TREE_ENTRY_MAX - key_len : TREE_CELL_MAX;
 	uint8_t head[VALUE_HEAD_MAX];
 	const void *payload;
 	uint64_t bytes;
@@ -142,13 +146,15 @@ static int put(dur_coll c, const dur_value *key, const dur_value *value)
 	if (rc != 0)
 		return rc;
 	if (self)
-		return error_set(DUR_E_TYPE, "the path leads to the collection itself: name an element of it");
+		return error_set(DUR_E_TYPE,
+		                 "the path leads to the collection itself: name an element of it");
 	rc = make_cell(c.view, value, k.len, cell, &len, &run, &run_bytes);
 	if (rc < 0)
 		return rc;
 	rc = tree_put(&c.view->txn->dirty, c.view->catalog, k.bytes, k.len, cell, len, NULL);
 	if (rc < 0 && run.no)
-		dirty_drop_run(&c.view->txn->dirty, run, (uint32_t)run_pages(run_bytes), CLASS_DATA);
+		dirty_drop_run(&c.view->txn->dirty, run, (uint32_t)run_pages(run_bytes),
+		               CLASS_DATA);
 	return rc < 0 ? rc : 0;
 }
 
@@ -171,7 +177,8 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
 	if (rc != 0)
 		return rc;
 	if (self)
-		return error_set(DUR_E_TYPE, "the path leads to the collection itself: name an element of it");
+		return error_set(DUR_E_TYPE,
+		                 "the path leads to the collection itself: name an element of it");
 	rc = value_encode(value, cell, sizeof cell, &len);
 	if (rc == -ENOSPC) {
 		uint8_t head[VALUE_HEAD_MAX];
@@ -245,7 +252,8 @@ static int swap(dur_coll c, const dur_value *key, const dur_value *expected, con
 	if (rc != 0)
 		return rc;
 	if (self)
-		return error_set(DUR_E_TYPE, "the path leads to the collection itself: name an element of it");
+		return error_set(DUR_E_TYPE,
+		                 "the path leads to the collection itself: name an element of it");
 	rc = tree_get(&c.view->pager, c.view->catalog, k.bytes, k.len, &cell);
 	if (rc < 0)
 		return rc;
@@ -276,7 +284,8 @@ int dur_del(dur_coll c, const dur_value *key)
 		return rc;
 	rc = collection_key(c, key, false, &k, &self);
 	if (rc == 0 && self)
-		rc = error_set(DUR_E_TYPE, "the path leads to the collection itself: dur_clear() empties it");
+		rc = error_set(DUR_E_TYPE,
+		               "the path leads to the collection itself: dur_clear() empties it");
 	if (rc == 0)
 		rc = tree_del(&c.view->txn->dirty, c.view->catalog, k.bytes, k.len);
 	return collection_end_write(c, rc);

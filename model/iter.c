@@ -12,25 +12,25 @@
 
 enum resume {
 	FROM_START,
-	AFTER_LAST,                     /* last[] is the key given last */
-	AT_LAST,                        /* last[] is where dur_seek() went */
+	AFTER_LAST, /* last[] is the key given last */
+	AT_LAST,    /* last[] is where dur_seek() went */
 };
 
 struct dur_iter {
-	dur_iter *next;                 /* of the view's open or spare ones */
+	dur_iter *next; /* of the view's open or spare ones */
 	dur_view *view;
-	uint32_t  stamp;
-	bool      reverse, open;
-	bool      placed;               /* the cursor stands at the next entry to give */
-	uint8_t   resume;               /* enum resume: where a place is found again after writes */
-	uint64_t  left;                 /* entries still to give */
-	uint64_t  limit;                /* of the range, less what was given; UINT64_MAX: none */
-	uint64_t  writes;               /* the view's count when the cursor was placed */
+	uint32_t stamp;
+	bool reverse, open;
+	bool placed;     /* the cursor stands at the next entry to give */
+	uint8_t resume;  /* enum resume: where a place is found again after writes */
+	uint64_t left;   /* entries still to give */
+	uint64_t limit;  /* of the range, less what was given; UINT64_MAX: none */
+	uint64_t writes; /* the view's count when the cursor was placed */
 	struct selection range;
 	struct cursor cursor;
-	struct key_arena arena;         /* what the last key or value put together */
-	size_t    last_len;
-	uint8_t   last[DUR_MAX_KEY];
+	struct key_arena arena; /* what the last key or value put together */
+	size_t last_len;
+	uint8_t last[DUR_MAX_KEY];
 };
 
 /* ---- Pool ---- */
@@ -125,7 +125,9 @@ static int place(dur_iter *it, uint64_t rank)
 	it->writes = v->writes;
 	it->placed = true;
 	rc = cursor_nth(&it->cursor, rank);
-	return rc == 1 ? error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run `duramen check`") : rc;
+	return rc == 1 ? error_set(DUR_E_CORRUPT,
+	                           "the counts of the tree are wrong: run `duramen check`")
+	               : rc;
 }
 
 /* The key at a rank becomes a bound, so that a place can be found again after writes. */
@@ -237,8 +239,10 @@ static inline int step(dur_iter *it)
 		return 0;
 	}
 	rc = it->reverse ? cursor_prev(&it->cursor) : cursor_next(&it->cursor);
-	return unlikely(rc == 1) ?
-		error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run `duramen check`") : rc;
+	return unlikely(rc == 1)
+	               ? error_set(DUR_E_CORRUPT,
+	                           "the counts of the tree are wrong: run `duramen check`")
+	               : rc;
 }
 
 int dur_next(dur_iter *it, dur_value *key, dur_value *value)

@@ -58,14 +58,15 @@ int dur_nth(dur_coll c, int64_t n, dur_value *key, dur_value *value)
 		return rc;
 	collection_reclaim(c.view);
 	count = c.view->catalog->count;
-	if (n < 0 ? (uint64_t)-(n + 1) >= count : (uint64_t)n >= count)
+	if (n < 0 ? (uint64_t) - (n + 1) >= count : (uint64_t)n >= count)
 		return DUR_NONE;
 	rc = nth_cursor(c.view, &cursor);
 	if (rc == 0)
-		rc = cursor_nth(cursor, n < 0 ? count - 1 - (uint64_t)-(n + 1) : (uint64_t)n);
+		rc = cursor_nth(cursor, n < 0 ? count - 1 - (uint64_t) - (n + 1) : (uint64_t)n);
 	if (rc != 0)
-		return rc < 0 ? rc : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
-		                               "`duramen check`");
+		return rc < 0 ? rc
+		              : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
+		                                         "`duramen check`");
 	cursor_entry(cursor, &bytes, &len, &cell);
 	if (key)
 		rc = collection_key_value(c.view, bytes, len, &c.view->arena, key);
@@ -88,8 +89,9 @@ static int bound(dur_view *v, uint64_t rank, struct element_key *k, const void *
 	if (rc == 0)
 		rc = cursor_nth(cursor, rank);
 	if (rc != 0)
-		return rc < 0 ? rc : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
-		                               "`duramen check`");
+		return rc < 0 ? rc
+		              : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
+		                                         "`duramen check`");
 	cursor_entry(cursor, &bytes, &k->len, NULL);
 	memcpy(k->bytes, bytes, k->len);
 	*key = k->bytes;
@@ -111,8 +113,8 @@ static int clear(dur_coll c, const dur_range *r, uint64_t *n)
 		rc = bound(c.view, s.end, &to, &to_key);
 	if (rc < 0)
 		return rc;
-	return tree_clear(&c.view->txn->dirty, c.view->catalog, s.first ? from_key : NULL, from.len, to_key,
-	                  to_key ? to.len : 0, n);
+	return tree_clear(&c.view->txn->dirty, c.view->catalog, s.first ? from_key : NULL, from.len,
+	                  to_key, to_key ? to.len : 0, n);
 }
 
 int dur_clear(dur_coll c, const dur_range *r, uint64_t *n)

@@ -9,7 +9,7 @@
  *   ~n               null                nothing
  *   ~bfalse ~btrue   bool
  *   ~i-42            integer, any size   digits without leading zeros
- *   ~d0.1 ~d-0       double              the shortest decimal text that reads back as these bits;
+ *   ~d0.1 ~d-0       double              the fewest digits that read back as these bits,
  *   ~dinf ~d-inf                         or infinity,
  *   ~dnan7ff8000000000000                or any NaN, by its bits
  *   ~m-12.50         decimal             as DUR_DECIMAL

@@ -17,13 +17,15 @@ enum { READ_MAX = 1100 }; /* no double needs more digits to be exact */
 size_t path_print_double(double f, char text[PATH_DOUBLE_TEXT])
 {
 	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(c);
-	int n = 0;
+	int digits = 1, exponent, n;
 
-	for (int digits = 1; digits <= 17; digits++) {
-		n = snprintf(text, PATH_DOUBLE_TEXT, "%.*g", digits, f);
-		if (strtod(text, NULL) == f)
-			break;
-	}
+	do
+		snprintf(text, PATH_DOUBLE_TEXT, "%.*e", digits - 1, f);
+	while (strtod(text, NULL) != f && digits++ < 17);
+	exponent = atoi(strchr(text, 'e') + 1);
+	if (exponent >= digits && exponent <= 17)
+		digits = exponent + 1; /* 1000, not 1e+03 */
+	n = snprintf(text, PATH_DOUBLE_TEXT, "%.*g", digits, f);
 	uselocale(before);
 	freelocale(c);
 	return (size_t)n;

@@ -9,12 +9,12 @@
 #include "model/collection.h"
 
 struct selection {
-	struct key_range keys;          /* bounds alone */
-	bool     bounded_low, bounded_high;
-	bool     reverse;
-	uint64_t low, high;             /* ranks of the bounds and the part */
-	uint64_t first, end;            /* with skip and limit too */
-	uint64_t limit;                 /* UINT64_MAX: none */
+	struct key_range keys; /* bounds alone */
+	bool bounded_low, bounded_high;
+	bool reverse;
+	uint64_t low, high;  /* ranks of the bounds and the part */
+	uint64_t first, end; /* with skip and limit too */
+	uint64_t limit;      /* UINT64_MAX: none */
 };
 
 int range_select(dur_coll c, const dur_range *r, struct selection *s);

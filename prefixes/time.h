@@ -2,7 +2,7 @@
 /*
  * Times as text: RFC 3339, "2026-11-20T10:00:00.25+01:00". A time of day without a zone is a local
  * time whose zone nobody said (DUR_NO_ZONE). Years that have no four digits are written as seconds
- * since 1970 UTC behind an "@": "@253402300800.5Z", "@-62167219201+01:00", "@253402300800" with no
+ * since 1970 UTC behind an "@": "@253402300800.5Z", "@-62167222801+01:00", "@253402300800" with no
  * zone.
  *
  * A dur_value counts seconds since 1970 in UTC; of a local time with no zone, as if it were UTC.
