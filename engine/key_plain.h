@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plain bytes are those that a key holds as they are: no 00, and of a string only ASCII, so that its
- * UTF-8 need not be looked at. Most keys are plain throughout; words of eight bytes tell it at once.
+ * Plain bytes are those that a key holds as they are: no 00, and of a string only ASCII, so that
+ * its UTF-8 need not be looked at. Most keys are plain throughout; words of eight bytes tell it at
+ * once.
  */
 #ifndef DURAMEN_ENGINE_KEY_PLAIN_H
 #define DURAMEN_ENGINE_KEY_PLAIN_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random scalars and tuples, as keys and values may be. Small ranges, so that equal and near ones occur. */
+/*
+ * Random scalars and tuples, as keys and values may be. Small ranges, so that equal and near ones
+ * occur.
+ */
 #ifndef DURAMEN_TESTS_RANDOM_VALUES_H
 #define DURAMEN_TESTS_RANDOM_VALUES_H
 

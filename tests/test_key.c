@@ -686,7 +686,10 @@ START_TEST(ranges_of_raw_keys)
 }
 END_TEST
 
-/* Every sequence of up to three bytes, and four-byte ones at their borders, against a decoder by the book. */
+/*
+ * Every sequence of up to three bytes, and four-byte ones at their borders, against a decoder by
+ * the book.
+ */
 static size_t by_the_book(const uint8_t *p, size_t n)
 {
 	static const struct {
