@@ -136,7 +136,8 @@ int store_states(struct store *store, const struct state *newest, uint64_t from,
 /*
  * Brings shared memory to life if nothing is published on this boot or the last writer did not let go
  * cleanly: takes the lock, recovers, publishes, lets go. Attach calls it when host says nothing is visible.
- * DUR_E_CORRUPT and nothing changed if no state can be had.
+ * A store that failed (DUR_E_FAILED) works again after it. DUR_E_CORRUPT and nothing changed if no state
+ * can be had.
  */
 int store_recover(struct store *store, int timeout_ms);
 
@@ -160,6 +161,7 @@ struct commit_options {
 	const char *keep;               /* a new retention policy, NULL: as it was (a maintenance state) */
 };
 /*
+ * A transaction that changed nothing makes no state, unless it has a label or a policy: *state is its base.
  * Commits; durable: returns when it is on disk and published. On success txn is freed and *state tells the
  * new state. On failure txn is as before (abort it or retry) unless the flush failed (DUR_E_FAILED: aborted).
  */
@@ -170,12 +172,13 @@ void store_abort(struct txn *txn);
 int store_sync(struct store *store);
 /*
  * What is due: flush async commits, confirm after idleness, let go of the lock if wanted. Called by the
- * host's background thread; returns milliseconds until it wants to be called again, -1: when something is
- * committed (store_wake is called through the host? no: poll store_due), or a negative error.
+ * host's background thread; *next_ms: when it wants to be called again, -1: after the next commit.
  */
 int store_tick(struct store *store, int *next_ms);
-/* Lets go of the writer lock between processes when idle (everything flushed first). */
+/* Lets go of the writer lock between processes (everything is flushed first), even if it is to be held. */
 int store_let_go(struct store *store);
+/* Keeps the writer lock from the next transaction on, even if another process wants it; false: no more. */
+void store_hold(struct store *store, bool hold);
 
 /* ---- Looking inside ---- */
 

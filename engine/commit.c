@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Begin, commit, abort. A commit places its pages in one free run with its state record behind them, and
+ * hands the run and a slot to one write_sync: the common case is one submission of two writes and a flush.
+ * Its turn ends as soon as the run can be read through mappings, so the next transaction is built on it
+ * while the flush is in flight. That one finds the flush claimed: it writes its run without one and waits
+ * in flush.c for a flush that it shares with all who did the same.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "duramen.h"
+#include "engine/store_private.h"
+#include "internal/error.h"
+
+enum { EXTENTS_MAX = 16 };      /* a commit that scatters makes so many writes at most */
+
+struct transaction {
+	struct txn txn;                 /* what callers hold; its extra points here */
+	uint64_t generation;
+	bool released;                  /* space was looked for in this turn */
+	bool folded;
+	bool barred;                    /* it was placed and cannot be again: abort it */
+};
+
+/* A commit on its way. */
+struct commit {
+	struct store *store;
+	struct transaction *x;
+	struct record record;
+	struct extent extents[EXTENTS_MAX];
+	unsigned n_extents;
+	uint64_t record_room;           /* pages kept for the record at record.state.record */
+	uint8_t *bytes;                 /* of the record */
+	struct io_write *writes;        /* the run or runs; one more place for the slot */
+	unsigned n_writes;
+	struct iovec *iov;              /* of the write that the record ends */
+	struct iovec record_iov;
+	bool async, submitted;
+};
+
+/* ---- Space ---- */
+
+/* Frees what may go, once a turn: the scan of pins begins after the durable state was published (I2). */
+static int release_once(struct transaction *x)
+{
+	struct store *store = x->txn.store;
+	struct settled settled;
+	struct store_pins pins = { 0 };
+	uint64_t safe_base;
+	int rc;
+
+	if (x->released)
+		return 0;
+	pthread_mutex_lock(&store->mutex);
+	settled = store->settled;
+	safe_base = store->slot.base;
+	pthread_mutex_unlock(&store->mutex);
+	if (history_release_due(store->history, settled.number, settled.oldest)) {
+		rc = store->host.pins(store->host.ctx, &pins);
+		if (rc == 0)
+			rc = history_release(store->history, settled.number, settled.oldest, safe_base, &pins);
+		if (rc < 0)
+			return rc;
+	}
+	x->released = true;
+	return 0;
+}
+
+static int take(void *ctx, uint64_t n, uint64_t *no)
+{
+	struct transaction *x = ctx;
+	int rc = release_once(x);
+
+	return rc < 0 ? rc : history_take(x->txn.store->history, n, no);
+}
+
+static void give(void *ctx, uint64_t no, uint64_t n)
+{
+	struct transaction *x = ctx;
+
+	history_give(x->txn.store->history, no, n);
+}
+
+/* ---- Begin and abort ---- */
+
+/* A number that a flushed ceiling covers (I5). The mutex is held. */
+static int number_take(struct store *store, uint64_t *number)
+{
+	while (store->next > store->slot.ceiling) {
+		int rc = store->n_queue || store->flushing ? flush_all(store) : confirm(store);
+		if (rc < 0)
+			return rc;
+	}
+	*number = store->next++;
+	return 0;
+}
+
+static void turn_leave(struct store *store)
+{
+	pthread_mutex_lock(&store->mutex);
+	turn_end(store);
+	pthread_mutex_unlock(&store->mutex);
+}
+
+/* The turn and the lock are this thread's: a number, and memory that stands at the head. */
+static int turn_prepare(struct store *store, struct transaction *x)
+{
+	bool stands;
+	int rc;
+
+	pthread_mutex_lock(&store->mutex);
+	rc = store->failed ? store_failed_error() : number_take(store, &x->txn.number);
+	x->generation = store->generation;
+	pthread_mutex_unlock(&store->mutex);
+	if (rc < 0)
+		return rc;
+	stands = history_stands_at(store->history, store->head.state.number, store->head.state.record);
+	return stands ? 0 : history_load(store->history, &store->head);
+}
+
+int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, struct txn **txn)
+{
+	int64_t deadline = store_deadline(timeout_ms);
+	struct transaction *x;
+	int rc;
+
+	if (store->forked)
+		return error_set(DUR_E_FORKED, "this prefix was attached by the parent process; attach it "
+		                 "in this one");
+	if (store->read_only || !store->has_host)
+		return error_set(DUR_E_READ_ONLY, "this prefix is attached for reading only");
+	x = calloc(1, sizeof *x);
+	if (!x)
+		return error_system(ENOMEM, "beginning a transaction");
+	rc = turn_take(store, deadline);
+	if (rc < 0) {
+		free(x);
+		return rc;
+	}
+	pthread_mutex_lock(&store->mutex);
+	rc = store->failed ? store_failed_error() : 0;
+	pthread_mutex_unlock(&store->mutex);
+	if (rc == 0)
+		rc = lock_take(store, deadline);
+	if (rc == 0)
+		rc = turn_prepare(store, x);
+	if (rc == 0)
+		rc = dirty_open(&x->txn.dirty, store->file, x->txn.number,
+		                memory_bytes ? memory_bytes : store->memory_bytes,
+		                &(struct dirty_host){ x, take, give });
+	if (rc < 0) {
+		turn_leave(store);
+		free(x);
+		return rc;
+	}
+	x->txn.store = store;
+	x->txn.extra = x;
+	x->txn.base = store->head.state;
+	x->txn.catalog = x->txn.base.catalog;
+	x->txn.system = x->txn.base.system;
+	dirty_root(&x->txn.dirty, &x->txn.catalog.root);
+	dirty_root(&x->txn.dirty, &x->txn.system.root);
+	*txn = &x->txn;
+	return 0;
+}
+
+void store_abort(struct txn *txn)
+{
+	struct transaction *x = txn->extra;
+	struct store *store = txn->store;
+
+	if (x->folded)
+		history_fold_undo(store->history);
+	dirty_abort(&txn->dirty);
+	free(x);
+	turn_leave(store);
+}
+
+/* ---- Placing ---- */
+
+static void extents_give(struct commit *c)
+{
+	for (unsigned i = 0; i < c->n_extents; i++)
+		history_give(c->store->history, c->extents[i].no, c->extents[i].n);
+	if (c->record_room)
+		history_give(c->store->history, c->record.state.record, c->record_room);
+	c->n_extents = 0;
+	c->record_room = 0;
+}
+
+/* Parts the extents: the record has the last pages, so that it ends the write, or a place of its own. */
+static int extents_split(struct commit *c, uint64_t record_pages)
+{
+	struct extent *last = &c->extents[c->n_extents - 1];
+
+	if (last->n >= record_pages) {
+		last->n -= record_pages;
+		c->record.state.record = last->no + last->n;
+		c->n_extents -= last->n == 0;
+	} else {
+		uint64_t over = record_pages, no;
+		int rc = history_take(c->store->history, record_pages, &no);
+		if (rc < 0)
+			return rc;
+		c->record.state.record = no;
+		while (over) {
+			last = &c->extents[c->n_extents - 1];
+			uint64_t n = last->n < over ? last->n : over;
+			last->n -= n;
+			over -= n;
+			history_give(c->store->history, last->no + last->n, n);
+			c->n_extents -= last->n == 0;
+		}
+	}
+	c->record_room = record_pages;
+	return 0;
+}
+
+/* How many contiguous pieces the written pages fall into, and how many pages they are. */
+static size_t groups_of(const struct written *list, size_t n, uint64_t *pages)
+{
+	size_t groups = 0;
+
+	*pages = 0;
+	for (size_t i = 0; i < n; *pages += list[i++].n)
+		groups += i == 0 || list[i].is_run || list[i - 1].is_run || list[i].no != list[i - 1].no + 1;
+	return groups;
+}
+
+/* Takes space and places the pages. On failure the transaction is as before. */
+static int pages_place(struct commit *c)
+{
+	struct dirty *d = &c->x->txn.dirty;
+	uint64_t early = d->spilled_bytes >> PAGE_SHIFT, room;
+	int rc;
+
+	c->record.flushed = d->spilled_bytes + ((uint64_t)d->live << PAGE_SHIFT) > LARGE_BYTES;
+	room = record_pages_bound(&c->record, d->live + early, EXTENTS_MAX + early);
+	rc = history_extents(c->store->history, d->live + room, c->extents, EXTENTS_MAX, &c->n_extents);
+	if (rc < 0)
+		return rc;
+	rc = extents_split(c, room);
+	if (rc == 0)
+		rc = dirty_place(d, c->extents, c->n_extents, &c->record.written, &c->record.n_written);
+	if (rc < 0)
+		extents_give(c);
+	return rc;
+}
+
+/* The number of pages is known now, so is the record's size: nearly always it fits the room kept for it. */
+static int record_place(struct commit *c)
+{
+	uint64_t pages, no;
+	size_t groups = groups_of(c->record.written, c->record.n_written, &pages);
+	uint32_t need;
+	int rc;
+
+	c->record.flushed = pages << PAGE_SHIFT > LARGE_BYTES;
+	need = record_pages_bound(&c->record, c->record.n_written, groups);
+	if (need > c->record_room) {
+		rc = history_take(c->store->history, need, &no);
+		if (rc < 0)
+			return rc;
+		history_give(c->store->history, c->record.state.record, c->record_room);
+		c->record.state.record = no;
+		c->record_room = need;
+	}
+	c->record.state.record_pages = (uint32_t)c->record_room;
+	c->record.state.written_bytes = (pages + c->record_room) << PAGE_SHIFT;
+	return 0;
+}
+
+/* The bytes of the run or runs as writes, the record joined to the pages that end before it. */
+static int writes_make(struct commit *c)
+{
+	uint64_t at = c->record.state.record << PAGE_SHIFT;
+	const struct io_write *writes;
+	unsigned n;
+	int rc = dirty_writes(&c->x->txn.dirty, &writes, &n);
+
+	if (rc < 0)
+		return rc;
+	c->writes = malloc((n + 2) * sizeof *c->writes);
+	if (!c->writes)
+		return error_system(ENOMEM, "writing a commit");
+	memcpy(c->writes, writes, n * sizeof *writes);
+	c->n_writes = n;
+	c->record_iov = (struct iovec){ c->bytes, (size_t)c->record_room << PAGE_SHIFT };
+	if (n > 0 && writes[n - 1].n_iov < IOV_MAX) {
+		const struct io_write *last = &writes[n - 1];
+		uint64_t end = last->offset;
+		for (unsigned i = 0; i < last->n_iov; i++)
+			end += last->iov[i].iov_len;
+		if (end == at) {
+			c->iov = malloc((last->n_iov + 1) * sizeof *c->iov);
+			if (!c->iov)
+				return error_system(ENOMEM, "writing a commit");
+			memcpy(c->iov, last->iov, last->n_iov * sizeof *c->iov);
+			c->iov[last->n_iov] = c->record_iov;
+			c->writes[n - 1].iov = c->iov;
+			c->writes[n - 1].n_iov++;
+			return 0;
+		}
+	}
+	c->writes[c->n_writes++] = (struct io_write){ at, &c->record_iov, 1 };
+	return 0;
+}
+
+static int64_t time_after(int64_t previous)
+{
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return now > previous ? now : previous;
+}
+
+/* What can be said before space is taken. */
+static void record_start(struct commit *c, const struct commit_options *options)
+{
+	const struct store *store = c->store;
+	const struct txn *txn = &c->x->txn;
+	const struct record *head = &store->head;
+	struct state *s = &c->record.state;
+
+	s->number = txn->number;
+	s->previous = head->state.number;
+	s->time_ns = time_after(head->state.time_ns);
+	if (options->label)
+		strcpy(s->label, options->label);
+	strcpy(s->keep, options->keep ? options->keep : head->state.keep);
+	if (options->keep && txn->catalog.root.no == txn->base.catalog.root.no)
+		s->flags |= STATE_MAINTENANCE;
+	c->record.epoch = store->epoch;
+	c->record.salt = store->salt;
+	c->record.previous_record = head->state.record;
+	c->record.previous_hash = head->hash;
+	c->record.skipped_from = store->skipped_from;
+	c->record.retired = txn->dirty.retired;
+	c->record.n_retired = txn->dirty.n_retired;
+}
+
+/* The pages have their places: the record is filled, encoded and joined to them. */
+static int record_finish(struct commit *c)
+{
+	struct state *s = &c->record.state;
+	const struct txn *txn = &c->x->txn;
+	struct file *file = c->store->file;
+	uint64_t end;
+	int rc = record_place(c);
+
+	if (rc < 0)
+		return rc;
+	s->catalog = txn->catalog;
+	s->system = txn->system;
+	if (c->record.flushed)
+		c->async = false;
+	s->flags |= c->async ? STATE_ASYNC : 0;
+	rc = history_describe(c->store->history, &c->store->head, &c->record);
+	if (rc < 0)
+		return rc;
+	end = s->record + s->record_pages;
+	if (c->record.n_written) {
+		const struct written *last = &c->record.written[c->record.n_written - 1];
+		end = last->no + last->n > end ? last->no + last->n : end;
+	}
+	if (s->file_pages > atomic_load(&file->pages) && s->file_pages > end) {
+		rc = file_grow(file, s->file_pages, false); /* the file has all that its state counts */
+		if (rc < 0)
+			return rc;
+	}
+	if (posix_memalign((void **)&c->bytes, PAGE_SIZE, (size_t)c->record_room << PAGE_SHIFT))
+		return error_system(ENOMEM, "writing a state record");
+	rc = record_encode(file, &c->record, c->bytes);
+	return rc < 0 ? rc : writes_make(c);
+}
+
+static int commit_place(struct commit *c, const struct commit_options *options)
+{
+	struct transaction *x = c->x;
+	int rc = release_once(x);
+
+	if (rc == 0 && !x->folded && history_fold_due(c->store->history)) {
+		x->folded = true;
+		rc = history_fold(c->store->history, &x->txn);
+		x->barred = rc < 0;
+	}
+	if (rc < 0)
+		return rc;
+	record_start(c, options);
+	rc = pages_place(c);
+	if (rc < 0)
+		return rc;
+	rc = record_finish(c);
+	x->barred = rc < 0;
+	return rc;
+}
+
+/* ---- Submitting ---- */
+
+/* The run is visible to mappings: it becomes the head, and the turn ends. */
+static void store_submitted(struct commit *c)
+{
+	struct store *store = c->store;
+	const struct record *r = &c->record;
+	int rc;
+
+	/* Out of memory here only means that the next turn replays the records. */
+	rc = history_committed(store->history, r, c->x->folded);
+	(void)rc;
+	for (size_t i = 0; i < r->n_written; i++)
+		if (!r->written[i].is_run)
+			file_mark_seen(store->file, r->written[i].no);
+	file_mark_seen(store->file, r->state.record);
+	pthread_mutex_lock(&store->mutex);
+	if (store->generation == c->x->generation) {
+		flush_enqueue(store, r, c->async);
+		store->skipped_from = 0;
+		c->submitted = true;
+	}
+	turn_end(store);
+	pthread_mutex_unlock(&store->mutex);
+}
+
+static void written(void *ctx)
+{
+	store_submitted(ctx);
+}
+
+static int runs_write(struct commit *c)
+{
+	struct io *io = c->store->file->io;
+	int rc = 0;
+
+	for (unsigned i = 0; i < c->n_writes && rc == 0; i++)
+		rc = io->ops->write(io, &c->writes[i]);
+	return rc;
+}
+
+/* A write of a placed commit failed: as with a flush, what reached the disk is not known any more. */
+static int submit_failed(struct commit *c, int rc)
+{
+	struct store *store = c->store;
+
+	pthread_mutex_lock(&store->mutex);
+	if (store->generation == c->x->generation) {
+		store_fail(store);
+		store_log(store, LOG_ERR, "writing a commit failed (%s): no more commits are taken until the "
+		          "prefix is attached again", strerror(-rc));
+	}
+	turn_end(store);
+	pthread_mutex_unlock(&store->mutex);
+	return store_failed_error();
+}
+
+/* The run and the slot in one submission; the mutex is held, no flush is in flight. */
+static int submit_with_slot(struct commit *c)
+{
+	struct store *store = c->store;
+	struct io *io = store->file->io;
+	struct flush flush;
+	int rc;
+
+	flush_start(store, &c->record, false, &flush);
+	pthread_mutex_unlock(&store->mutex);
+	c->writes[c->n_writes] = flush.write;
+	rc = io->ops->write_sync(io, c->writes, c->n_writes + 1, written, c);
+	pthread_mutex_lock(&store->mutex);
+	rc = flush_end(store, &flush, rc);
+	if (!c->submitted)
+		turn_end(store);
+	else
+		lock_settle(store);
+	pthread_mutex_unlock(&store->mutex);
+	return rc;
+}
+
+/* More than anyone wants to verify at recovery: the pages are on disk before a slot names them. */
+static int submit_large(struct commit *c)
+{
+	struct store *store = c->store;
+	struct io *io = store->file->io;
+	int rc = flush_wait(store);
+
+	if (rc == 0) {
+		store->flushing = true;
+		pthread_mutex_unlock(&store->mutex);
+		rc = io->ops->write_sync(io, c->writes, c->n_writes, NULL, NULL);
+		pthread_mutex_lock(&store->mutex);
+		store->flushing = false;
+		store->flushes++;
+		pthread_cond_broadcast(&store->flushed);
+	}
+	pthread_mutex_unlock(&store->mutex);
+	if (rc < 0)
+		return submit_failed(c, rc);
+	store_submitted(c);
+	return 0;
+}
+
+static int flush_mine(struct commit *c)
+{
+	struct store *store = c->store;
+	int rc;
+
+	pthread_mutex_lock(&store->mutex);
+	rc = c->submitted ? flush_until(store, c->record.state.number, c->x->generation) :
+		store_failed_error();
+	lock_settle(store);
+	pthread_mutex_unlock(&store->mutex);
+	return rc;
+}
+
+/* From here on the transaction is gone whatever happens. */
+static int submit(struct commit *c)
+{
+	struct store *store = c->store;
+	int rc;
+
+	pthread_mutex_lock(&store->mutex);
+	if (store->generation != c->x->generation) {
+		turn_end(store);
+		pthread_mutex_unlock(&store->mutex);
+		return store_failed_error();
+	}
+	if (c->record.flushed) {
+		rc = submit_large(c);
+		return rc < 0 ? rc : flush_mine(c);
+	}
+	if (!c->async && !store->flushing)
+		return submit_with_slot(c);
+	pthread_mutex_unlock(&store->mutex);
+	rc = runs_write(c);
+	if (rc < 0)
+		return submit_failed(c, rc);
+	store_submitted(c);
+	return c->async && c->submitted ? 0 : flush_mine(c);
+}
+
+/* ---- Commit ---- */
+
+static int options_check(const struct commit_options *options)
+{
+	if (options->label && strlen(options->label) > 63)
+		return error_set(DUR_E_LIMIT, "a label has at most 63 bytes, this one has %zu",
+		                 strlen(options->label));
+	if (options->keep && strlen(options->keep) > 63)
+		return error_set(DUR_E_LIMIT, "a retention policy has at most 63 bytes");
+	return 0;
+}
+
+static bool is_empty(const struct txn *txn, const struct commit_options *options)
+{
+	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label && !options->keep;
+}
+
+static void commit_free(struct commit *c)
+{
+	free(c->record.written);
+	free(c->bytes);
+	free(c->writes);
+	free(c->iov);
+}
+
+int store_commit(struct txn *txn, const struct commit_options *options, struct state *state)
+{
+	struct transaction *x = txn->extra;
+	struct commit c = { .store = txn->store, .x = x, .async = options->async };
+	int rc = options_check(options);
+
+	if (rc == 0 && txn->dirty.failed)
+		rc = error_set(txn->dirty.failed, "a write of this transaction failed; close it");
+	if (rc == 0 && x->barred)
+		rc = error_set(DUR_E_MISUSE, "this transaction failed to commit before; close it");
+	if (rc < 0)
+		return rc;
+	if (is_empty(txn, options)) {
+		*state = txn->base;
+		store_abort(txn);
+		return 0;
+	}
+	pthread_mutex_lock(&c.store->mutex);
+	rc = flush_reserve(c.store);
+	pthread_mutex_unlock(&c.store->mutex);
+	if (rc == 0)
+		rc = commit_place(&c, options);
+	if (rc == 0) {
+		rc = submit(&c);
+		if (rc == 0)
+			*state = c.record.state;
+		dirty_close(&txn->dirty);
+		free(x);
+	}
+	commit_free(&c);
+	return rc;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, closing, and reading states. Writing is in commit.c, flush.c, turn.c and recover.c. */
+#include "engine/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "duramen.h"
+#include "engine/store_private.h"
+#include "internal/error.h"
+
+/* ---- Opening ---- */
+
+static void sync_init(struct store *store)
+{
+	pthread_mutex_init(&store->mutex, NULL);
+	pthread_cond_init(&store->flushed, NULL);
+	store->waiters_end = &store->waiters;
+}
+
+int store_open(int fd, bool read_only, const struct store_options *options, const struct store_host *host,
+               struct store **out)
+{
+	struct store *store = calloc(1, sizeof *store);
+	int rc;
+
+	if (!store) {
+		close(fd);
+		if (options->io)
+			options->io->ops->close(options->io);
+		return error_system(ENOMEM, "opening a prefix");
+	}
+	rc = file_open(fd, read_only, options->io, &store->file);
+	if (rc == 0)
+		rc = history_open(store->file, &store->history);
+	if (rc < 0) {
+		file_close(store->file);
+		free(store);
+		return rc;
+	}
+	sync_init(store);
+	store->read_only = read_only;
+	if (host) {
+		store->host = *host;
+		store->has_host = true;
+	}
+	store->async_ms = options->async_ms ? options->async_ms : ASYNC_MS;
+	store->memory_bytes = options->memory_bytes;
+	*out = store;
+	return 0;
+}
+
+void store_forked(struct store *store)
+{
+	store->forked = true;
+	file_forked(store->file);
+}
+
+struct file *store_file(struct store *store)
+{
+	return store->file;
+}
+
+/* ---- Closing ---- */
+
+/* Whether the lock, taken anew at close, shows that nobody wrote since this process's last commit. */
+static bool still_mine(struct store *store, const struct store_shared *found)
+{
+	struct slot slot;
+	int safe = slot_choose(store->file, &slot);
+
+	if (!found->clean || found->visible != store->durable || found->epoch != store->epoch ||
+	    safe < 0 || slot.state != found->visible)
+		return false;
+	store->safe = safe;
+	store->slot = slot;
+	store->next = store->next_at_slot = found->next;
+	return true;
+}
+
+/*
+ * A clean close leaves a confirmed state if this process wrote the newest. The lock may have been let go
+ * since; if another process has it, or has written, confirming is up to that one. The mutex is held.
+ */
+static int close_unlocked(struct store *store)
+{
+	struct store_shared found = { 0 };
+
+	if (!store->loaded || store_confirmed(store))
+		return 0;
+	if (store->host.lock(store->host.ctx, 0, &found) != 0)
+		return 0;
+	store->locked = true;
+	if (still_mine(store, &found)) {
+		int rc = store_confirmed(store) ? 0 : confirm(store);
+		lock_release(store, rc == 0);
+		return rc;
+	}
+	store->locked = false;
+	store->host.unlock(store->host.ctx, &found);
+	return 0;
+}
+
+static int close_writer(struct store *store)
+{
+	int rc = turn_take(store, -1);
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&store->mutex);
+	store->hold = false;
+	if (store->failed) {
+		rc = flush_wait(store);
+	} else if (store->locked) {
+		rc = flush_all(store);
+		if (rc == 0 && !store_confirmed(store))
+			rc = confirm(store);
+		if (rc == 0)
+			lock_release(store, true);
+	} else {
+		rc = close_unlocked(store);
+	}
+	turn_end(store);
+	pthread_mutex_unlock(&store->mutex);
+	return rc;
+}
+
+int store_close(struct store *store)
+{
+	int rc = 0;
+
+	if (!store)
+		return 0;
+	if (store->has_host && !store->read_only && !store->forked)
+		rc = close_writer(store);
+	history_close(store->history);
+	file_close(store->file);
+	if (!store->forked) { /* a fork may have copied them locked */
+		pthread_cond_destroy(&store->flushed);
+		pthread_mutex_destroy(&store->mutex);
+	}
+	free(store->queue);
+	free(store);
+	return rc;
+}
+
+/* ---- Reading ---- */
+
+int store_catalog(struct store *store, uint64_t state, uint64_t record, struct tree *catalog)
+{
+	return record_catalog(store->file, record, state, catalog);
+}
+
+int store_state(struct store *store, uint64_t state, uint64_t record, struct state *out)
+{
+	struct record r;
+	int rc = record_read(store->file, record, state, NULL, false, &r);
+
+	if (rc < 0)
+		return rc;
+	*out = r.state;
+	record_free(&r);
+	return 0;
+}
+
+/* The record of a state that the caller has pinned; without its lists there is nothing to free. */
+static int newest_read(struct store *store, const struct state *newest, struct record *record)
+{
+	return record_read(store->file, newest->record, newest->number, NULL, false, record);
+}
+
+int store_find(struct store *store, const struct state *newest, uint64_t number, struct state *out)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_find(store->file, &record, number, out);
+}
+
+int store_find_time(struct store *store, const struct state *newest, int64_t time_ns, uint64_t *number)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_find_time(store->file, &record, time_ns, number);
+}
+
+int store_back(struct store *store, const struct state *newest, uint64_t n, uint64_t *number)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_back(store->file, &record, n, number);
+}
+
+int store_states(struct store *store, const struct state *newest, uint64_t from, bool upward,
+                 struct state *out, uint32_t cap, uint32_t *n)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_states(store->file, &record, from, upward, out, cap, n);
+}
+
+/* ---- Looking inside ---- */
+
+int store_stat(struct store *store, const struct state *newest, struct store_stat *out)
+{
+	pthread_mutex_lock(&store->mutex);
+	*out = (struct store_stat){
+		.flushes = store->flushes,
+		.epoch = store->epoch,
+		.free_pages = newest->file_pages - PAGE_FIRST - newest->live_pages - newest->retained_pages,
+		.io_name = store->file->io ? store->file->io->ops->name : "none",
+		.holds_lock = store->locked,
+		.failed = store->failed,
+	};
+	if (store->locked && store->loaded)
+		out->free_pages = store->free_pages;
+	pthread_mutex_unlock(&store->mutex);
+	return 0;
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_kit.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "duramen.h"
+#include "engine/run.h"
+#include "internal/bytes.h"
+#include "internal/error.h"
+#include "scratch.h"
+
+enum { CELL_PLAIN = DUR_BYTES, RUN_BYTES = 5000, KEY_BYTES = 8 };
+
+uint64_t kit_random(struct kit_machine *machine, uint64_t below)
+{
+	uint64_t z = machine->random += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return (z ^ z >> 31) % below;
+}
+
+/* ---- The host ---- */
+
+/* One call of a process to shared memory; false: it is dead, so nothing happens. */
+static bool alive(struct kit_process *process)
+{
+	if (process->kill_at_call && --process->kill_at_call == 0) {
+		fault_kill_at(process->io, 1);
+		process->dead = true;
+	}
+	if (fault_killed(process->io))
+		process->dead = true;
+	return !process->dead;
+}
+
+static int host_lock(void *ctx, int timeout_ms, struct store_shared *found)
+{
+	struct kit_process *process = ctx;
+	struct kit_machine *m = process->machine;
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += timeout_ms % 1000 * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&m->mutex);
+	m->wanted++;
+	while (m->holder && rc == 0)
+		rc = timeout_ms < 0 ? pthread_cond_wait(&m->unlocked, &m->mutex) :
+			pthread_cond_timedwait(&m->unlocked, &m->mutex, &until);
+	m->wanted--;
+	rc = m->holder || !alive(process) ? error_set(DUR_E_LOCKED, "another process has the lock") : 0;
+	if (rc == 0) {
+		m->holder = process;
+		*found = m->words;
+		m->words.clean = false;
+	}
+	pthread_mutex_unlock(&m->mutex);
+	return rc;
+}
+
+static void host_unlock(void *ctx, const struct store_shared *words)
+{
+	struct kit_process *process = ctx;
+	struct kit_machine *m = process->machine;
+
+	pthread_mutex_lock(&m->mutex);
+	if (alive(process)) {
+		m->words.clean = words->clean;
+		m->words.next = words->next;
+		m->words.epoch = words->epoch;
+	}
+	if (m->holder == process)
+		m->holder = NULL;
+	pthread_cond_broadcast(&m->unlocked);
+	pthread_mutex_unlock(&m->mutex);
+}
+
+static bool host_wanted(void *ctx)
+{
+	struct kit_machine *m = ((struct kit_process *)ctx)->machine;
+
+	pthread_mutex_lock(&m->mutex);
+	bool wanted = m->wanted > 0;
+	pthread_mutex_unlock(&m->mutex);
+	return wanted;
+}
+
+static void host_publish(void *ctx, uint64_t state, uint64_t record, bool durable)
+{
+	struct kit_process *process = ctx;
+	struct kit_machine *m = process->machine;
+
+	pthread_mutex_lock(&m->mutex);
+	if (alive(process)) {
+		m->went_back |= state < m->published_max;
+		m->published_max = state;
+		m->words.visible = state;
+		m->words.record = record;
+		if (durable)
+			m->words.durable = state;
+	}
+	pthread_mutex_unlock(&m->mutex);
+}
+
+static void host_durable(void *ctx, uint64_t state)
+{
+	struct kit_process *process = ctx;
+	struct kit_machine *m = process->machine;
+
+	pthread_mutex_lock(&m->mutex);
+	if (alive(process))
+		m->words.durable = state;
+	pthread_mutex_unlock(&m->mutex);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int host_pins(void *ctx, struct store_pins *pins)
+{
+	struct kit_process *process = ctx;
+	struct kit_machine *m = process->machine;
+
+	*pins = (struct store_pins){ .states = process->scan, .from = UINT64_MAX };
+	pthread_mutex_lock(&m->mutex);
+	m->pin_scans++;
+	for (int i = 0; i < KIT_PINS; i++)
+		if (m->pins[i])
+			process->scan[pins->n++] = m->pins[i];
+	pins->everything = m->pin_everything;
+	pthread_mutex_unlock(&m->mutex);
+	qsort(process->scan, pins->n, sizeof *process->scan, compare);
+	return 0;
+}
+
+static void host_log(void *ctx, int level, const char *text)
+{
+	struct kit_process *process = ctx;
+	struct kit_machine *m = process->machine;
+
+	pthread_mutex_lock(&m->mutex);
+	if (!process->dead && !fault_killed(process->io)) {
+		m->logged[level & 7]++;
+		snprintf(m->last_log, sizeof m->last_log, "%s", text);
+		if (getenv("KIT_VERBOSE"))
+			fprintf(stderr, "log %d: %s\n", level, text);
+	}
+	pthread_mutex_unlock(&m->mutex);
+}
+
+/* ---- Machines ---- */
+
+void kit_machine_make(struct kit_machine *machine, uint64_t seed, const char *keep)
+{
+	struct store_options options = { .keep = keep, .file_flags = FILE_RAW };
+
+	*machine = (struct kit_machine){ .random = seed, .fd = scratch_open() };
+	pthread_mutex_init(&machine->mutex, NULL);
+	pthread_cond_init(&machine->unlocked, NULL);
+	ck_assert_msg(store_create(machine->fd, &options) == 0, "%s", error_text());
+	machine->disk = fault_disk_new(machine->fd, seed + 1);
+}
+
+void kit_machine_free(struct kit_machine *machine)
+{
+	fault_disk_free(machine->disk);
+	close(machine->fd);
+	pthread_cond_destroy(&machine->unlocked);
+	pthread_mutex_destroy(&machine->mutex);
+}
+
+void kit_power_cut(struct kit_machine *machine, enum fault_cut how)
+{
+	int image = scratch_open();
+
+	ck_assert(machine->holder == NULL);
+	ck_assert_int_eq(fault_cut(machine->disk, how, image), 0);
+	fault_disk_free(machine->disk);
+	close(machine->fd);
+	machine->fd = image;
+	machine->disk = fault_disk_new(image, kit_random(machine, UINT64_MAX));
+	machine->words = (struct store_shared){ 0 };
+	machine->published_max = 0;
+	memset(machine->pins, 0, sizeof machine->pins);
+}
+
+int kit_attach(struct kit_machine *machine, struct kit_process *process)
+{
+	struct store_host host = { process, host_lock, host_unlock, host_wanted, host_publish, host_durable,
+		host_pins, host_log };
+	struct store_options options = { .async_ms = 60000 };
+	int rc;
+
+	*process = (struct kit_process){ .machine = machine, .io = fault_io(machine->disk) };
+	options.io = process->io;
+	rc = store_open(dup(machine->fd), false, &options, &host, &process->store);
+	if (rc == 0 && (machine->words.visible == 0 || !machine->words.clean) && !machine->holder) {
+		rc = store_recover(process->store, 1000);
+		if (rc < 0) {
+			store_close(process->store);
+			process->store = NULL;
+		}
+	}
+	return rc;
+}
+
+int kit_detach(struct kit_process *process)
+{
+	int rc = store_close(process->store);
+
+	process->store = NULL;
+	return rc;
+}
+
+void kit_kill(struct kit_process *process)
+{
+	struct kit_machine *m = process->machine;
+
+	fault_kill_at(process->io, 1);
+	process->dead = true;
+	if (process->store)
+		store_close(process->store);
+	process->store = NULL;
+	if (m->holder == process)
+		m->holder = NULL;
+}
+
+/* ---- Values ---- */
+
+static void key_make(unsigned key, uint8_t bytes[KEY_BYTES])
+{
+	memcpy(bytes, "key.", 4);
+	bytes[4] = (uint8_t)(key >> 24);
+	bytes[5] = (uint8_t)(key >> 16);
+	bytes[6] = (uint8_t)(key >> 8);
+	bytes[7] = (uint8_t)key;
+}
+
+int kit_put(struct txn *txn, unsigned key, uint32_t value)
+{
+	uint8_t name[KEY_BYTES], cell[64] = { 0 };
+	int rc = 0;
+
+	key_make(key, name);
+	if (value == 0) {
+		rc = tree_del(&txn->dirty, &txn->catalog, name, sizeof name);
+		return rc == 1 ? 0 : rc;
+	}
+	cell[0] = CELL_PLAIN;
+	put_u32(cell + 1, value);
+	if (key >= KIT_RUN_KEYS) {
+		uint8_t data[RUN_BYTES];
+		struct page_ptr ptr;
+		for (size_t i = 0; i + 4 <= sizeof data; i += 4)
+			put_u32(data + i, value);
+		rc = run_write(&txn->dirty, data, sizeof data, &ptr);
+		cell[0] = CELL_PLAIN | CELL_RUN;
+		put_u64(cell + 1, ptr.birth);
+		put_u48(cell + 9, ptr.no);
+		put_u64(cell + 15, sizeof data);
+		if (rc == 0)
+			rc = tree_put(&txn->dirty, &txn->catalog, name, sizeof name, cell, 23, NULL);
+	} else {
+		rc = tree_put(&txn->dirty, &txn->catalog, name, sizeof name, cell, 50, NULL);
+	}
+	return rc < 0 ? rc : dirty_relieve(&txn->dirty);
+}
+
+static int run_value(struct file *file, const struct cell *cell, uint32_t *value)
+{
+	struct page_ptr ptr = { get_u48(cell->bytes + 9), get_u64(cell->bytes + 1) };
+	const uint8_t *data;
+	int rc = run_read(file, ptr, get_u64(cell->bytes + 15), (const void **)&data);
+
+	if (rc == 0)
+		*value = get_u32(data);
+	for (size_t i = 0; i + 4 <= RUN_BYTES && rc == 0; i += 4)
+		ck_assert_uint_eq(get_u32(data + i), *value);
+	return rc;
+}
+
+int kit_values_read(struct kit_process *process, uint64_t state, uint64_t record,
+                    struct kit_values *values)
+{
+	struct pager pager = { .file = store_file(process->store) };
+	struct tree catalog;
+	int rc = store_catalog(process->store, state, record, &catalog);
+
+	memset(values, 0, sizeof *values);
+	for (unsigned key = 0; key < KIT_KEYS && rc == 0; key++) {
+		uint8_t name[KEY_BYTES];
+		struct cell cell;
+		key_make(key, name);
+		rc = tree_get(&pager, &catalog, name, sizeof name, &cell);
+		if (rc == 0 && key >= KIT_RUN_KEYS)
+			rc = run_value(pager.file, &cell, &values->of[key]);
+		else if (rc == 0)
+			values->of[key] = get_u32(cell.bytes + 1);
+		rc = rc == 1 ? 0 : rc;
+	}
+	return rc;
+}
+
+int kit_commit_one(struct kit_process *process, unsigned key, uint32_t value, bool async,
+                   struct state *state)
+{
+	struct commit_options options = { .async = async };
+	struct state made;
+	struct txn *txn;
+	int rc = store_begin(process->store, 1000, 0, &txn);
+
+	if (rc < 0)
+		return rc;
+	rc = kit_put(txn, key, value);
+	if (rc < 0) {
+		store_abort(txn);
+		return rc;
+	}
+	rc = store_commit(txn, &options, &made);
+	if (rc < 0 && rc != DUR_E_FAILED)
+		store_abort(txn);
+	if (rc == 0 && state)
+		*state = made;
+	return rc;
+}
+
+static void report(void *ctx, const struct store_problem *problem)
+{
+	(void)ctx;
+	fprintf(stderr, "page %llu, state %llu: %s\n", (unsigned long long)problem->page,
+	        (unsigned long long)problem->state, problem->text);
+}
+
+int kit_check(struct kit_process *process)
+{
+	struct kit_machine *m = process->machine;
+	struct check_options options = { .history = true, .report = report };
+	struct state newest;
+	int rc = store_state(process->store, m->words.visible, m->words.record, &newest);
+
+	return rc < 0 ? rc : store_check(process->store, &newest, &options);
+}
