@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/node.h"
@@ -74,7 +75,8 @@ static int space_take(void *ctx, uint64_t n, uint64_t *no)
 static void space_give(void *ctx, uint64_t no, uint64_t n)
 {
 	struct kit_space *s = ctx;
-	ck_assert(no + n <= s->next);
+	if (no + n > s->next)
+		abort();        /* libcheck would allocate, which a test may just forbid */
 	s->given += n;
 }
 
