@@ -188,7 +188,7 @@ false
 5e-324
 1.7976931348623157e+308
 9007199254740993
-9007199254740993.0
+9007199254740992.0
 {"~d":"inf"}
 {"~d":"-inf"}
 {"~d":"nan"}
@@ -221,7 +221,6 @@ while IFS="$TAB" read -r given stored; do
 	ok "put $given" "" put demo /v "$given"
 	ok "get it as $stored" "$stored" get demo /v
 done <<'END'
- [ not this ] 
 1E2	100.0
 {"~i":"12"}	12
 {"~i":"123456789012345678901"}	123456789012345678901
@@ -403,7 +402,7 @@ for format in ndjson tsv json; do
 	"$DURAMEN" dump "copy-$format" > again.ndjson
 	is "$format round-trips" "" "$(cmp types.ndjson again.ndjson 2>&1)"
 done
-is "tsv: plain strings are plain" "plain${TAB}text" "$(grep ^plain dump.tsv)"
+is "tsv: plain strings are plain" "plain${TAB}text" "$(grep -a ^plain dump.tsv)"
 ok "create copy-raw" "" create copy-raw --raw
 "$DURAMEN" dump raw | "$DURAMEN" load copy-raw -
 is "raw keys round-trip" "$("$DURAMEN" dump raw)" "$("$DURAMEN" dump copy-raw)"
@@ -433,10 +432,10 @@ wrong_file() { # WHAT FORMAT TEXT PATTERN
 	no "load, $1" 3 "wrong.txt: $4" load files --format "$2" --batch 2 wrong.txt
 }
 good='{"key":"g","value":1}\n'
-wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 18: *nothing was committed'
+wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 20: *nothing was committed'
 is "load, bad JSON: nothing is committed" "$before" "$(newest files)"
 wrong_file "in a later batch" ndjson "$good$good$good"'{"key":"é","value":[1]}' \
-	'line 4, column 18: *the first 2 entries are committed, in 1 commit*state*'
+	'line 4, column 20: *the first 2 entries are committed, in 1 commit*state*'
 is "load: the batch before is committed" $((before + 1)) "$(newest files)"
 wrong_file "no key" ndjson '{"value":1}' 'line 1, column 1: *"key"*'
 wrong_file "a key twice" ndjson '{"key":1,"key":2}' 'line 1, column 10: *twice*'
@@ -550,7 +549,7 @@ no "a second writer" 3 "*$held*" put watched /k 1 --lock-timeout 50
 no "a second writer that does not wait" 3 "*$held*" del watched /k --lock-timeout 0
 no "a second writer, load" 3 "*$held*" load watched ../"$(basename "$scratch")"/25.ndjson --lock-timeout 50
 ok "readers go on" '"newer"' get watched /k
-"$DURAMEN" put watched /k '"in turn"' --lock-timeout 100000 &
+"$DURAMEN" put watched /k '"in turn"' --lock-timeout 100000 9>&- &
 second=$!
 children+=("$second")
 sleep 0.1
@@ -559,17 +558,12 @@ wait "$second"
 is "a second writer gets its turn" 0 $?
 ok "and writes" '"in turn"' get watched /k
 
-"$DURAMEN" create memory --memory 2> memory.err &
-keeper=$!
-children+=("$keeper")
-until_true seen memory.err "is in memory"
+ok "create --memory" "" create memory --memory
 ok "put into memory" "" put memory /a 1
 ok "get from memory" 1 get memory /a
 run ls
-has "ls shows it" "*memory*" "$out"
-kill -TERM "$keeper"
-wait "$keeper"
-is "create --memory ends cleanly" 0 $?
+has "ls shows it" "* memory  memory*" "$out"
+ok "drop it" "" drop memory
 no "then it is gone" 3 "there is no prefix memory*" get memory /a
 
 # ---- Looking inside, and damage ----
@@ -582,7 +576,7 @@ has "stat --json" '{"name":"demo","uuid":"*","keep":"all",*"entries":*,"newest":
 ok "check" "demo is sound" check demo
 ok "check --history" "history is sound" check history --history
 ok "check --json" '{"prefix":"demo","sound":true,"problems":0}' check demo --json
-file=$(find duramen-data -type f -name 'history*' ! -name '*.coord' | head -n 1)
+file=duramen-data/history.dur
 cp "$file" page.file
 damaged() { # WHAT: a message and status 3, or the right answer; never a crash, never a wrong answer
 	run get history /k
@@ -597,7 +591,7 @@ damaged() { # WHAT: a message and status 3, or the right answer; never a crash, 
 	esac
 }
 restore() { # the page file as it was, and no coordination file that knows of anything else
-	rm -f "$file.coord"
+	rm -f "$file-coord"
 	cp page.file "$file"
 }
 size=$(stat -c %s page.file)

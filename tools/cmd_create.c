@@ -1,44 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * create: makes a prefix. One in memory lasts while somebody has it attached, so the command
- * stays.
- */
-#include <signal.h>
-
+/* create: makes a prefix. */
 #include "commands.h"
-#include "message.h"
 #include "session.h"
-#include "stop.h"
-
-/* Blocked signals are waited for, so none can slip in between a look at the flag and the sleep. */
-static void stay(const struct args *args, const sigset_t *ends)
-{
-	int number;
-	complain("%s is in memory for as long as this command runs, or another has it attached; "
-	         "^C ends it",
-	         args->operand[0]);
-	sigwait(ends, &number);
-}
 
 static int run(const struct args *args)
 {
 	struct session s;
-	sigset_t ends;
 	uint32_t flags = DUR_CREATE | DUR_EXCLUSIVE;
 
 	if (args->raw)
 		flags |= DUR_RAW;
-	if (args->memory) {
+	if (args->memory)
 		flags |= DUR_MEMORY;
-		sigemptyset(&ends);
-		sigaddset(&ends, SIGINT);
-		sigaddset(&ends, SIGTERM);
-		sigprocmask(SIG_BLOCK, &ends, NULL);
-	}
-	int status = session_open(&s, args, flags);
-	if (status == 0 && args->memory)
-		stay(args, &ends);
-	return session_close(&s, status);
+	return session_close(&s, session_open(&s, args, flags));
 }
 
 static const struct option options[] = {
@@ -46,10 +20,7 @@ static const struct option options[] = {
 	     "which states stay readable: all (the default), or\n"
 	     "last:N, the newest N"),
 	FLAG("raw", raw, "keys are plain byte strings instead of typed values"),
-	FLAG("memory", memory,
-	     "in memory only: stay in the foreground and keep it until\n"
-	     "interrupted"),
-	OPTIONS_END
+	FLAG("memory", memory, "in memory only: gone with a reboot"), OPTIONS_END
 };
 
 const struct command cmd_create = {
@@ -63,6 +34,6 @@ const struct command cmd_create = {
 	.options = options,
 	.examples = "  duramen create my-org/app/settings\n"
 		    "  duramen create site/hits --keep last:1000\n"
-		    "  duramen create scratch --memory &",
+		    "  duramen create scratch --memory",
 	.run = run,
 };

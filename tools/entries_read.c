@@ -277,16 +277,25 @@ static int read_document(struct entry_reader *r, struct arena *a, dur_value *key
 	return r->stage == STAGE_END && end_of_document(r) < 0 ? -1 : 0;
 }
 
-int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
+static int read_line(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
 {
 	struct json_error e;
-	if (r->format == FORMAT_JSON)
-		return read_document(r, a, key, value);
 	int rc = next_line(r);
 	if (rc != 0)
 		return rc;
 	if (r->format == FORMAT_TSV)
 		return read_tsv(r, a, key, value);
-	return json_read_entry(a, r->text, r->len, key, value, &e) ? 0
-	                                                           : bad_text(r, e.offset, e.text);
+	if (!json_read_entry(a, r->text, r->len, key, value, &e))
+		return bad_text(r, e.offset, e.text);
+	return 0;
+}
+
+int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
+{
+	int rc = r->format == FORMAT_JSON ? read_document(r, a, key, value)
+	                                  : read_line(r, a, key, value);
+	/* The library would leave the tag out, and the entry would come back as another one. */
+	if (rc == 0 && key->tag != 0)
+		return bad_text(r, 0, "a key has no tag");
+	return rc;
 }

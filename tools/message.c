@@ -45,6 +45,7 @@ int fail(int result)
 	switch (result) {
 	case DUR_NONE:
 	case DUR_E_GONE: return EXIT_NO;
+	case DUR_E_MISUSE:
 	case DUR_E_NAME:
 	case DUR_E_PATH: return EXIT_USAGE;
 	default: return EXIT_FAILED;
