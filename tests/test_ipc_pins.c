@@ -467,7 +467,7 @@ static void *work(void *argument)
 	unsigned open = 0;
 
 	for (unsigned i = 0; i < kit_rounds(20000); i++) {
-		if (open && (open == 40 || kit_random(&w->random) % 2)) {
+		if (open && (open == 40 || kit_random(&w->random) % 3 == 0)) {
 			struct coord_pin *which = &pin[kit_random(&w->random) % open];
 
 			give_back(which);
