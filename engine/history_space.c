@@ -169,13 +169,13 @@ int history_extents(struct history *history, uint64_t n, struct extent *extents,
 	int rc = 0;
 
 	*n_extents = 1;
-	extents[0].n = n;
-	if (!find(history, n, &extents[0].no)) {
-		/* DESIGN: one run while there is room; scattered once free space passes half the live data */
-		if (history->free.total < n || history->free.total <= live / 2 ||
-		    !scatter(history, n, extents, cap, n_extents))
-			rc = grow(history, n, &extents[0].no);
-	}
+	if (!find(history, n, &extents[0].no) &&
+	    /* DESIGN: one run while there is room; scattered once free space passes half the live data */
+	    (history->free.total < n || history->free.total <= live / 2 ||
+	     !scatter(history, n, extents, cap, n_extents)))
+		rc = grow(history, n, &extents[0].no);
+	if (*n_extents == 1)
+		extents[0].n = n;
 	for (unsigned i = 0; i < *n_extents && rc == 0; i++) {
 		rc = history_free_remove(history, extents[i].no, extents[i].n);
 		file_forget_seen(history->file, extents[i].no, extents[i].n);
