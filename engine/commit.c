@@ -516,6 +516,20 @@ static int flush_mine(struct commit *c)
 	return rc;
 }
 
+/* Whoever made an async commit sees it: on top of an unflushed durable one it waits for that flush. */
+static int publish_mine(struct commit *c)
+{
+	struct store *store = c->store;
+	int rc;
+
+	pthread_mutex_lock(&store->mutex);
+	while (store->generation == c->x->generation && store->published < c->record.state.number)
+		pthread_cond_wait(&store->flushed, &store->mutex);
+	rc = store->generation == c->x->generation ? 0 : store_failed_error();
+	pthread_mutex_unlock(&store->mutex);
+	return rc;
+}
+
 /* From here on the transaction is gone whatever happens. */
 static int submit(struct commit *c)
 {
@@ -539,7 +553,7 @@ static int submit(struct commit *c)
 	if (rc < 0)
 		return submit_failed(c, rc);
 	store_submitted(c);
-	return c->async && c->submitted ? 0 : flush_mine(c);
+	return c->async && c->submitted ? publish_mine(c) : flush_mine(c);
 }
 
 /* ---- Commit ---- */
