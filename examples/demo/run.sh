@@ -54,7 +54,7 @@ show 'wc -c index.txt'
 
 # ---- One writer, four readers ----
 
-title "Four readers wait for what comes, one writer loads: 500 packages a commit"
+title "Four readers wait for what comes, one writer loads: 500 packages a commit, then single ones"
 show 'duramen create packages'
 for ((i = 1; i <= followers; i++)); do
 	echo "\$ follower duramen-data packages reader$i.txt &"
@@ -94,38 +94,40 @@ show 'duramen check packages --history'
 
 # ---- The table ----
 
-# Percentiles of numbers in ns on standard input, as us.
-percentile() { # PART
-	sort -n | awk -v part="$1" '{ v[NR] = $1 } END {
-		if (NR) printf "%.0f us", v[int((NR - 1) * part) + 1] / 1000; else printf "-" }'
+# Percentiles of the numbers, in ns, on standard input, in us.
+percentiles() {
+	sort -n | awk '{ v[NR] = $1 / 1000 } END {
+		if (NR) printf "p50 %.0f us, p99 %.0f us", v[int(NR / 2 + 0.5)], v[int(NR * 0.99 + 0.5)]
+		else printf "-" }'
 }
 
-# A wake counts if the reader slept before the commit began; a busy one has nothing to be woken from.
-# $1: from when, as a column of commits.txt.
+# wakes KIND FILE...: from the call of dur_commit() to the return of dur_wait() in a reader, in ns. Counted
+# where the reader had gone to sleep before that call: a busy one is not woken.
 wakes() {
-	awk -v from="$1" -v file="$2" '
-		FILENAME == "commits.txt" { begun[$1] = $2; since[$1] = $from; next }
-		/^wake/ && $2 in begun && $3 < begun[$2] { printf "%.0f\n", $4 - since[$2] }
-	' commits.txt "$2"
+	awk -v kind="$1" '
+		FILENAME == "commits.txt" { if ($1 == kind) begun[$2] = $3; next }
+		/^wake/ && $2 in begun && $3 < begun[$2] { printf "%.0f\n", $4 - begun[$2] }
+	' commits.txt "${@:2}"
+}
+commits() { # KIND: how long dur_commit() took, in ns
+	awk -v kind="$1" '$1 == kind { printf "%.0f\n", $4 - $3 }' commits.txt
 }
 
-read -r packages _ commits _ seconds _ < <(tr -d , < loader.txt)
+read -r packages _ commits _ seconds _ < loader.txt
 title "Results"
 awk -v p="$packages" -v c="$commits" -v s="$seconds" 'BEGIN {
-	printf "%-32s %d in %.2f s\n", "packages loaded", p, s
-	printf "%-32s %.0f\n%-32s %.0f\n", "entries/s", p / s, "commits/s, each on disk", c / s }'
-printf '%-32s p50 %s, p99 %s\n' "dur_commit() takes" \
-	"$(awk '{ print $3 - $2 }' commits.txt | percentile 0.5)" \
-	"$(awk '{ print $3 - $2 }' commits.txt | percentile 0.99)"
-printf '\n%-8s  %12s  %16s  %12s  %26s  %26s\n' "" "states seen" "packages counted" inconsistent \
-	"woken after commit returned" "woken after commit began"
+	printf "%-36s%.0f\n%-36s%.0f, each on disk\n", "entries/s while loading", p / s,
+		"commits/s while loading", c / s }'
+printf '%-36s%s\n' "a commit of 500, on disk" "$(commits load | percentiles)" \
+	"until a reader is awake" "$(wakes load reader*.txt | percentiles)" \
+	"a commit of 1, async" "$(commits update | percentiles)" \
+	"until a reader is awake" "$(wakes update reader*.txt | percentiles)"
+printf '\n%-10s%12s%20s%16s   %s\n' "" "states seen" "packages counted" inconsistent \
+	"awake after an async commit is called"
 for ((i = 1; i <= followers; i++)); do
-	file=reader$i.txt
-	read -r _ states entries inconsistent < <(grep '^seen' "$file" || echo "seen 0 0 ?")
-	printf 'reader %d  %12s  %16s  %12s  %26s  %26s\n' "$i" "$states of $commits" "$entries" \
-		"$inconsistent" \
-		"p50 $(wakes 3 "$file" | percentile 0.5), p99 $(wakes 3 "$file" | percentile 0.99)" \
-		"p50 $(wakes 2 "$file" | percentile 0.5), p99 $(wakes 2 "$file" | percentile 0.99)"
+	read -r _ states entries inconsistent < <(grep '^seen' "reader$i.txt" || echo "seen 0 0 ?")
+	printf 'reader %-3d%12s%20s%16s   %s\n' "$i" "$states of $(wc -l < commits.txt)" "$entries" \
+		"$inconsistent" "$(wakes update "reader$i.txt" | percentiles)"
 done
 total=$(awk '/^seen/ { n += $4 } END { print n + 0 }' reader*.txt)
 printf '\ninconsistent snapshots: %s\n' "$total"
