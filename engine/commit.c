@@ -573,6 +573,26 @@ static bool is_empty(const struct txn *txn, const struct commit_options *options
 	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label && !options->keep;
 }
 
+/* No state is made; but what was read is on disk when a durable commit returns. */
+static int commit_nothing(struct transaction *x, const struct commit_options *options,
+                          struct state *state)
+{
+	struct store *store = x->txn.store;
+	uint64_t generation = x->generation;
+	int rc = 0;
+
+	*state = x->txn.base;
+	store_abort(&x->txn);
+	if (options->async)
+		return 0;
+	pthread_mutex_lock(&store->mutex);
+	if (store->n_queue)
+		rc = flush_until(store, state->number, generation);
+	lock_settle(store);
+	pthread_mutex_unlock(&store->mutex);
+	return rc;
+}
+
 static void commit_free(struct commit *c)
 {
 	free(c->record.written);
@@ -593,11 +613,8 @@ int store_commit(struct txn *txn, const struct commit_options *options, struct s
 		rc = error_set(DUR_E_MISUSE, "this transaction failed to commit before; close it");
 	if (rc < 0)
 		return rc;
-	if (is_empty(txn, options)) {
-		*state = txn->base;
-		store_abort(txn);
-		return 0;
-	}
+	if (is_empty(txn, options))
+		return commit_nothing(x, options, state);
 	pthread_mutex_lock(&c.store->mutex);
 	rc = flush_reserve(c.store);
 	pthread_mutex_unlock(&c.store->mutex);

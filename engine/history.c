@@ -105,7 +105,14 @@ static int replay_use(struct replay *replay, uint64_t no, uint64_t n)
 	int rc = 0;
 
 	while (rc == 0 && runs_at_or_after(&replay->map, no, &start, &len, &payload) && start < no + n) {
-		replay->items[payload - 1].n = 0;
+		struct pending *entry = &replay->items[payload - 1];
+		if (entry->persisted && entry->n) { /* freed since the fold: the next one takes it out of 'L' */
+			rc = history_gone_reserve(h);
+			if (rc < 0)
+				return rc;
+			h->gone[h->n_gone++] = entry->no;
+		}
+		entry->n = 0;
 		if (runs_remove(&replay->map, start, len, NULL) < 0)
 			return error_system(ENOMEM, "replaying state records");
 		rc = history_free_add(h, start, len);

@@ -91,6 +91,8 @@ int  history_chunk_decode(struct history *history, uint64_t chunk, const struct 
 
 /* ---- history_release.c ---- */
 int  history_queue_push(struct queue *queue, const struct pending *entry);
+/* Room for one more page in gone. */
+int  history_gone_reserve(struct history *history);
 void history_queues_clear(struct history *history);
 /* The first death under 'D' above drained. */
 int  history_dead_next(struct history *history);

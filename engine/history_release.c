@@ -50,6 +50,19 @@ void history_queues_clear(struct history *history)
 	history->dead_pages = 0;
 }
 
+int history_gone_reserve(struct history *history)
+{
+	if (history->n_gone == history->cap_gone) {
+		size_t cap = history->cap_gone ? history->cap_gone * 2 : 64;
+		uint64_t *grown = realloc(history->gone, cap * sizeof *grown);
+		if (!grown)
+			return error_system(ENOMEM, "noting free space");
+		history->gone = grown;
+		history->cap_gone = cap;
+	}
+	return 0;
+}
+
 /* ---- Pins ---- */
 
 static bool pinned(const struct store_pins *pins, uint64_t state)
@@ -112,14 +125,9 @@ static int settle(struct history *history, const struct pending *entry, const st
 			error_system(ENOMEM, "noting pinned pages");
 	}
 	if (entry->persisted) {
-		if (history->n_gone == history->cap_gone) {
-			size_t cap = history->cap_gone ? history->cap_gone * 2 : 64;
-			uint64_t *grown = realloc(history->gone, cap * sizeof *grown);
-			if (!grown)
-				return error_system(ENOMEM, "noting free space");
-			history->gone = grown;
-			history->cap_gone = cap;
-		}
+		rc = history_gone_reserve(history);
+		if (rc < 0)
+			return rc;
 		history->gone[history->n_gone] = entry->no;
 	}
 	rc = history_free_add(history, entry->no, entry->n);

@@ -161,7 +161,8 @@ struct commit_options {
 	const char *keep;               /* a new retention policy, NULL: as it was (a maintenance state) */
 };
 /*
- * A transaction that changed nothing makes no state, unless it has a label or a policy: *state is its base.
+ * A transaction that changed nothing makes no state, unless it has a label or a policy: *state is its base
+ * (on disk, if durable).
  * Commits; durable: returns when it is on disk and published. On success txn is freed and *state tells the
  * new state. On failure txn is as before (abort it or retry) unless the flush failed (DUR_E_FAILED: aborted).
  */
