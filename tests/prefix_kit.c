@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +102,18 @@ static void say_problem(void *ctx, const dur_problem *problem)
 void prefix_check_sound(dur_workspace *ws, const char *name, uint32_t flags)
 {
 	EXPECT(0, dur_check(ws, name, flags, say_problem, (void *)(uintptr_t)name, NULL));
+}
+
+void *shared_memory(const char *path, size_t bytes)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	void *at;
+
+	HOLDS(fd >= 0 && ftruncate(fd, (off_t)bytes) == 0, "%s: %s", path, strerror(errno));
+	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	HOLDS(at != MAP_FAILED, "%s: %s", path, strerror(errno));
+	close(fd);
+	return at;
 }
 
 uint64_t file_bytes(const char *path)

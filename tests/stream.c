@@ -2,13 +2,9 @@
 /* A value is a head, which says what put it there, and filling that follows from the head. */
 #include "stream.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { OPS_MAX = 200, BIG_BYTES = 100 * 1024, MIDDLE_BYTES = 6000, SMALL_BYTES = 120 };
 
@@ -24,13 +20,8 @@ struct op {
 
 struct board *board_open(const char *path, uint64_t seed)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	struct board *board;
+	struct board *board = shared_memory(path, sizeof *board);
 
-	HOLDS(fd >= 0 && ftruncate(fd, sizeof *board) == 0, "%s", path);
-	board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	HOLDS(board != MAP_FAILED, "%s", path);
-	close(fd);
 	if (seed)
 		board->seed = seed;
 	return board;
