@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of dirty pages: making, owning and dropping them. Buffers come from slabs that live as long as
- * the transaction, so that a page costs no malloc; indexes and buffers are used again, last freed first.
+ * The table of dirty pages: making, owning and dropping them. Buffers come from slabs that live as
+ * long as the transaction, so that a page costs no malloc; indexes and buffers are used again, last
+ * freed first.
  *
  * Every function that can fail reserves what it needs before it changes anything.
  */
@@ -15,7 +16,9 @@
 #include "engine/dirty_private.h"
 #include "internal/error.h"
 
-/* With AddressSanitizer a buffer not in use is poison: it catches pointers that were kept too long. */
+/*
+ * With AddressSanitizer a buffer not in use is poison: it catches pointers that were kept too long.
+ */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
 #define __SANITIZE_ADDRESS__ 1
@@ -51,6 +54,7 @@ int dirty_open(struct dirty *d, struct file *file, uint64_t state, uint64_t limi
 		.state = state,
 		.limit_bytes = limit_bytes,
 		.host = *host,
+		.moves = state << 32,   /* what is kept from a transaction before must not match */
 		.extra = x,
 	};
 	return 0;
@@ -102,7 +106,8 @@ void dirty_root(struct dirty *d, struct page_ptr *root)
 		if (d->roots[i] == root)
 			return;
 	if (d->n_roots == sizeof d->roots / sizeof *d->roots)
-		d->failed = error_set(DUR_E_LIMIT, "a transaction has at most %u trees", d->n_roots);
+		d->failed =
+			error_set(DUR_E_LIMIT, "a transaction has at most %u trees", d->n_roots);
 	else
 		d->roots[d->n_roots++] = root;
 }
@@ -199,7 +204,8 @@ void dirty_free_page(struct dirty *d, uint32_t index)
 
 /* ---- Pages ---- */
 
-int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *ptr, struct page **page)
+int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *ptr,
+              struct page **page)
 {
 	uint32_t i;
 	int r = page_alloc(d, &i);
@@ -230,8 +236,10 @@ static int give_back(struct dirty *d, uint64_t no)
 {
 	struct written w;
 	if (written_remove(d, no, &w))
-		return error_set(DUR_E_CORRUPT, "page %" PRIu64 " claims to be of state %" PRIu64 ", which is "
-		                 "only being written; run duramen check", no, d->state);
+		return error_set(DUR_E_CORRUPT,
+		                 "page %" PRIu64 " claims to be of state %" PRIu64 ", which is "
+		                 "only being written; run duramen check",
+		                 no, d->state);
 	file_forget_seen(d->file, w.no, w.n);
 	d->host.give(d->host.ctx, w.no, w.n);
 	return 0;

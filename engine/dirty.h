@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transaction's private pages. Copy-on-write: the first change of a published page copies it into a
- * buffer; further changes are made in place. A dirty page is named PAGE_DIRTY | index until commit places
- * it in the file. Beyond the memory limit finished pages spill: they get their numbers early, are
- * written, and their buffers are freed; changed again, they are read back and their numbers given back.
+ * A transaction's private pages. Copy-on-write: the first change of a published page copies it into
+ * a buffer; further changes are made in place. A dirty page is named PAGE_DIRTY | index until
+ * commit places it in the file. Beyond the memory limit finished pages spill: they get their
+ * numbers early, are written, and their buffers are freed; changed again, they are read back and
+ * their numbers given back.
  *
- * Pages of two classes are retired: data pages are held by retention and pins, system pages (system tree,
- * records) by pins alone.
+ * Pages of two classes are retired: data pages are held by retention and pins, system pages (system
+ * tree, records) by pins alone.
  */
 #ifndef DURAMEN_ENGINE_DIRTY_H
 #define DURAMEN_ENGINE_DIRTY_H
@@ -22,7 +23,9 @@ enum page_class { CLASS_DATA = 0, CLASS_SYSTEM = 1 };
 /* Where free space comes from (space.h in the engine, a counter in tests). */
 struct dirty_host {
 	void *ctx;
-	/* n contiguous pages, never crossing a window unless n is larger than one. 0 or negative. */
+	/*
+	 * n contiguous pages, never crossing a window unless n is larger than one. 0 or negative.
+	 */
 	int (*take)(void *ctx, uint64_t n, uint64_t *no);
 	/* Pages taken by this transaction that it does not need after all; free at once. */
 	void (*give)(void *ctx, uint64_t no, uint64_t n);
@@ -57,9 +60,9 @@ struct dirty {
 	struct retired *retired;        /* published pages this transaction stopped using */
 	size_t   n_retired, cap_retired;
 	uint64_t spilled_bytes;         /* written early */
-	uint64_t moves;                 /* grows whenever dirty pages leave memory (spill, place, close) */
+	uint64_t moves;                 /* changes when dirty pages leave memory; no two states' meet */
 	int      failed;                /* a spill failed: bars the commit */
-	void    *extra;                 /* private to dirty.c: free indexes, buffer pool, spilled set */
+	void    *extra;                 /* dirty_private.h */
 };
 
 /* What a tree reads through: a file, and in a transaction its dirty pages. Embedded in views. */
@@ -86,19 +89,27 @@ void dirty_close(struct dirty *d);
 void dirty_root(struct dirty *d, struct page_ptr *root);
 
 /* A new page of zeros but for its header (birth, kind, level, heap = PAGE_SIZE). */
-int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *ptr, struct page **page);
-/* The page to write to: itself if dirty already, else a copy; the old one is retired. *ptr is updated. */
+int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *ptr,
+              struct page **page);
+/*
+ * The page to write to: itself if dirty already, else a copy; the old one is retired. *ptr is
+ * updated.
+ */
 int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, struct page **page);
 /* The transaction no longer uses this page: freed if dirty, retired if published. */
 int dirty_drop(struct dirty *d, struct page_ptr ptr, enum page_class class);
 
-/* Large values: run.h writes them through these two. n pages are taken and the run is listed as written. */
+/*
+ * Large values: run.h writes them through these two. n pages are taken and the run is listed as
+ * written.
+ */
 int dirty_run_taken(struct dirty *d, uint64_t no, uint32_t n, uint64_t header_sum);
 int dirty_drop_run(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_class class);
 
 /*
- * Call between tree operations, when no page pointers are held: spills if over the limit. All dirty pages
- * but the registered roots are written, children before parents, in key order, in contiguous runs.
+ * Call between tree operations, when no page pointers are held: spills if over the limit. All dirty
+ * pages but the registered roots are written, children before parents, in key order, in contiguous
+ * runs.
  */
 int dirty_relieve(struct dirty *d);
 
@@ -106,9 +117,9 @@ struct extent {
 	uint64_t no, n;
 };
 /*
- * Commit: numbers all live dirty pages, in key order with parents behind their children, from the extents
- * (which hold at least d->live pages), patches pointers and registered roots, seals the pages. Lists them
- * in *out (malloced, sorted by number), spilled pages and runs included.
+ * Commit: numbers all live dirty pages, in key order with parents behind their children, from the
+ * extents (which hold at least d->live pages), patches pointers and registered roots, seals the
+ * pages. Lists them in *out (malloced, sorted by number), spilled pages and runs included.
  */
 int dirty_place(struct dirty *d, const struct extent *extents, unsigned n_extents,
                 struct written **out, size_t *n_out);

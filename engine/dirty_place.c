@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Placing: dirty pages get their numbers. A page can be sealed only when all its pointers are final, so
- * children come before parents; key order puts neighbours side by side, and the same transaction always
- * makes the same file.
+ * Placing: dirty pages get their numbers. A page can be sealed only when all its pointers are
+ * final, so children come before parents; key order puts neighbours side by side, and the same
+ * transaction always makes the same file.
  */
 #include <errno.h>
 #include <limits.h>
@@ -18,8 +18,10 @@ static int walk_enter(struct dirty *d, struct dirty_walk *walk, struct page_ptr 
 {
 	uint64_t index = ptr.no & ~PAGE_DIRTY;
 	if (walk->depth == TREE_DEPTH_MAX || index >= d->n_pages || !d->pages[index])
-		return error_set(DUR_E_CORRUPT, "a transaction's tree is deeper than %d levels, or points "
-		                 "to a page that it gave up; close the transaction", TREE_DEPTH_MAX);
+		return error_set(DUR_E_CORRUPT,
+		                 "a transaction's tree is deeper than %d levels, or points "
+		                 "to a page that it gave up; close the transaction",
+		                 TREE_DEPTH_MAX);
 	walk->level[walk->depth].page = d->pages[index];
 	walk->level[walk->depth].index = (uint32_t)index;
 	walk->level[walk->depth++].at = 0;
@@ -88,9 +90,10 @@ static int place_check(struct dirty *d, const struct extent *extents, unsigned n
 	for (unsigned i = 0; i < n_extents; i++)
 		room += extents[i].n;
 	if (reached != d->live || room < reached)
-		return error_set(DUR_E_MISUSE, "a commit of %u pages, %llu of them in a tree that takes "
-		                 "part, got room for %llu", d->live, (unsigned long long)reached,
-		                 (unsigned long long)room);
+		return error_set(DUR_E_MISUSE,
+		                 "a commit of %u pages, %llu of them in a tree that takes "
+		                 "part, got room for %llu",
+		                 d->live, (unsigned long long)reached, (unsigned long long)room);
 	return 0;
 }
 
@@ -113,7 +116,7 @@ int dirty_place(struct dirty *d, const struct extent *extents, unsigned n_extent
 	if (r)
 		return r;
 	struct written *list = malloc((n + d->live + 1) * sizeof *list);
-	free(x->placed);        /* of a try that ran out of memory */
+	free(x->placed); /* of a try that ran out of memory */
 	x->placed = malloc((d->live + 1) * sizeof(struct page *));
 	if (!list || !x->placed) {
 		free(list);

@@ -10,12 +10,12 @@
 struct dirty_item {
 	struct page *page;
 	uint32_t index;
-	unsigned at;                    /* the parent's entry */
-	struct page *parent;            /* NULL: *root points to it */
+	unsigned at;         /* the parent's entry */
+	struct page *parent; /* NULL: *root points to it */
 	struct page_ptr *root;
 };
 
-enum { SPILL_PAGES = 256 };             /* 1 MiB a write */
+enum { SPILL_PAGES = 256 }; /* 1 MiB a write */
 
 struct dirty_private {
 	/* Buffers: slabs of pages; a stack of those not in use, with room for all. */
@@ -23,11 +23,11 @@ struct dirty_private {
 	size_t n_slabs, cap_slabs;
 	struct page **spare;
 	size_t n_spare, cap_spare;
-	uint32_t *next_index;           /* by index: the free index behind it, + 1 */
+	uint32_t *next_index; /* by index: the free index behind it, + 1 */
 
 	/* What is in the file already: an open-addressing hash by number; no 0: an empty cell. */
 	struct written *set;
-	size_t n_set, cap_set;          /* cap: a power of two, or 0 */
+	size_t n_set, cap_set; /* cap: a power of two, or 0 */
 
 	/* Pages placed by dirty_place, in the order of their numbers as the extents gave them. */
 	struct page **placed;
@@ -35,7 +35,7 @@ struct dirty_private {
 	struct iovec *iov;
 	struct io_write *writes;
 
-	struct dirty_item *chunk;       /* SPILL_PAGES of them, once something spilled */
+	struct dirty_item *chunk; /* SPILL_PAGES of them, once something spilled */
 };
 
 /* ---- dirty.c ---- */
@@ -46,10 +46,10 @@ void dirty_free_page(struct dirty *d, uint32_t index);
 /* ---- dirty_written.c ---- */
 
 /* Room for n more, so that adding them cannot fail. 0 or -ENOMEM. */
-int  written_reserve(struct dirty *d, size_t n);
+int written_reserve(struct dirty *d, size_t n);
 void written_add(struct dirty *d, const struct written *w);
 /* 0, or 1: not there. */
-int  written_remove(struct dirty *d, uint64_t no, struct written *w);
+int written_remove(struct dirty *d, uint64_t no, struct written *w);
 /* Copies all of them to out (n_set of them), in no order. */
 void written_copy(const struct dirty *d, struct written *out);
 
@@ -57,12 +57,12 @@ void written_copy(const struct dirty *d, struct written *out);
 
 /* All dirty pages below the registered roots, children before parents, in key order. */
 struct dirty_walk {
-	unsigned root;                  /* the next one */
+	unsigned root; /* the next one */
 	unsigned depth;
 	struct {
 		struct page *page;
 		uint32_t index;
-		unsigned at;            /* the next entry to look at */
+		unsigned at; /* the next entry to look at */
 	} level[TREE_DEPTH_MAX];
 };
 /* 0, 1 at the end, or DUR_E_CORRUPT. Start with a walk of zeros. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spilling: everything below the roots goes to the file, a chunk at a time. A chunk is given numbers,
- * written, and only then are its buffers freed; if the write fails, its pages and the pointers to them
- * become dirty again as they were, so the transaction can still be read (but not committed).
+ * Spilling: everything below the roots goes to the file, a chunk at a time. A chunk is given
+ * numbers, written, and only then are its buffers freed; if the write fails, its pages and the
+ * pointers to them become dirty again as they were, so the transaction can still be read (but not
+ * committed).
  *
- * Parents outlive their children here: a parent is always in a later chunk, in the same one, or a root.
+ * Parents outlive their children here: a parent is always in a later chunk, in the same one, or a
+ * root.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +18,7 @@
 struct chunk {
 	struct dirty_item *items;
 	unsigned n;
-	uint64_t no, room;              /* taken pages */
+	uint64_t no, room; /* taken pages */
 };
 
 /* Contiguous space for as many of n pages as can be had. */
@@ -50,10 +52,10 @@ static void chunk_done(struct dirty *d, const struct chunk *c)
 	for (unsigned i = 0; i < c->n; i++) {
 		const struct dirty_item *item = &c->items[i];
 		written_add(d, &(struct written){
-			.no = c->no + i,
-			.n = 1,
-			.sum = item->page->sum,
-		});
+				       .no = c->no + i,
+				       .n = 1,
+				       .sum = item->page->sum,
+			       });
 		dirty_free_page(d, item->index);
 		file_mark_seen(d->file, c->no + i);
 	}
@@ -68,8 +70,9 @@ static int chunk_write(struct dirty *d, const struct chunk *c)
 		iov[i] = (struct iovec){ c->items[i].page, PAGE_SIZE };
 	int r = io->ops->write(io, &(struct io_write){ c->no << PAGE_SHIFT, iov, c->n });
 	if (r)
-		return error_system(-r, "writing a transaction's pages early, as its memory limit asks for, "
-		                    "failed");
+		return error_system(
+			-r, "writing a transaction's pages early, as its memory limit asks for, "
+			    "failed");
 	io->ops->start(io, c->no << PAGE_SHIFT, (uint64_t)c->n << PAGE_SHIFT);
 	return 0;
 }

@@ -4,7 +4,7 @@
  *
  * SUPERBLOCK (page 0, written once)
  *   OFFSET SIZE
- *        0   12  magic: 89 "DURAMEN" 0D 0A 1A 0A (a transfer that mends line ends or strips bit 7 shows)
+ *        0   12  magic: 89 "DURAMEN" 0D 0A 1A 0A (it shows a transfer that mended line ends)
  *       12    4  format version
  *       16    8  required features: who does not know one of these must not open the file
  *       24    8  optional features: who does not know one of these may
@@ -17,8 +17,8 @@
  *
  * COMMIT SLOTS (pages 1 and 2): see file_slot.c. Pages follow.
  *
- * Magic, version and checksum stay where they are in every version: so damage and a newer version are
- * told apart.
+ * Magic, version and checksum stay where they are in every version: so damage and a newer version
+ * are told apart.
  */
 #include "engine/file.h"
 
@@ -47,16 +47,16 @@ enum {
 	AT_SEED = 56,
 	AT_SUM = PAGE_SIZE - 8,
 	MAGIC_BYTES = 12,
-	FIRST_PAGES = 1024,     /* a new file: 4 MiB */
+	FIRST_PAGES = 1024, /* a new file: 4 MiB */
 };
 
-static const uint8_t magic[MAGIC_BYTES] = "\x89" "DURAMEN\r\n\x1a\n";
+static const uint8_t magic[MAGIC_BYTES] = "\211DURAMEN\r\n\032\n";
 
 static int random_bytes(void *bytes, size_t n)
 {
 	ssize_t r;
 	do
-		r = getrandom(bytes, n, 0);     /* up to 256 bytes come whole, or not at all */
+		r = getrandom(bytes, n, 0); /* up to 256 bytes come whole, or not at all */
 	while (r < 0 && errno == EINTR);
 	return r == (ssize_t)n ? 0 : error_system(r < 0 ? errno : EIO, "getting random bytes");
 }
@@ -76,7 +76,7 @@ int file_format(int fd, const struct file_options *options)
 	put_u32(page + AT_VERSION, FILE_FORMAT_VERSION);
 	put_u32(page + AT_PAGE_SIZE, PAGE_SIZE);
 	put_u32(page + AT_FLAGS, options->flags);
-	int r = random_bytes(page + AT_UUID, 16 + 8);   /* and the seed behind it */
+	int r = random_bytes(page + AT_UUID, 16 + 8); /* and the seed behind it */
 	if (r)
 		return r;
 	if (options->uuid) {
@@ -123,28 +123,36 @@ static int superblock_read(struct file *file)
 	if (n < 0)
 		return error_system(errno, "reading the superblock");
 	if (n < MAGIC_BYTES || memcmp(page, magic, MAGIC_BYTES))
-		return error_set(DUR_E_FORMAT, "this is not a page file of Duramen: it does not begin "
+		return error_set(DUR_E_FORMAT,
+		                 "this is not a page file of Duramen: it does not begin "
 		                 "like one. Check the path.");
 	if (n < PAGE_SIZE)
-		return error_set(DUR_E_CORRUPT, "the page file is cut off after %zd bytes; restore it "
-		                 "from a backup", n);
+		return error_set(DUR_E_CORRUPT,
+		                 "the page file is cut off after %zd bytes; restore it "
+		                 "from a backup",
+		                 n);
 	if (get_u64(page + AT_SUM) != hash64(page, AT_SUM, 0))
 		return error_set(DUR_E_CORRUPT, "the superblock is damaged (its checksum does not "
-		                 "match); restore the file from a backup");
+		                                "match); restore the file from a backup");
 	uint32_t version = get_u32(page + AT_VERSION);
 	if (version != FILE_FORMAT_VERSION)
-		return error_set(DUR_E_FORMAT, "the page file has format version %" PRIu32 ", this "
+		return error_set(DUR_E_FORMAT,
+		                 "the page file has format version %" PRIu32 ", this "
 		                 "program knows version %d; use a newer program",
 		                 version, FILE_FORMAT_VERSION);
 	uint64_t features = get_u64(page + AT_REQUIRED);
 	file->flags = get_u32(page + AT_FLAGS);
 	if (features || (file->flags & ~(uint32_t)(FILE_RAW | FILE_MEMORY)))
-		return error_set(DUR_E_FORMAT, "the page file needs features that this program does not "
-		                 "know (features %#" PRIx64 ", flags %#" PRIx32 "); use a newer program",
+		return error_set(DUR_E_FORMAT,
+		                 "the page file needs features that this program does not "
+		                 "know (features %#" PRIx64 ", flags %#" PRIx32
+		                 "); use a newer program",
 		                 features, file->flags);
 	if (get_u32(page + AT_PAGE_SIZE) != PAGE_SIZE)
-		return error_set(DUR_E_FORMAT, "the page file has pages of %" PRIu32 " bytes, this "
-		                 "program knows pages of %d", get_u32(page + AT_PAGE_SIZE), PAGE_SIZE);
+		return error_set(DUR_E_FORMAT,
+		                 "the page file has pages of %" PRIu32 " bytes, this "
+		                 "program knows pages of %d",
+		                 get_u32(page + AT_PAGE_SIZE), PAGE_SIZE);
 	memcpy(file->uuid, page + AT_UUID, 16);
 	file->seed = get_u64(page + AT_SEED);
 	return 0;
@@ -173,7 +181,7 @@ static int file_prepare(struct file *file)
 		return r;
 	if (atomic_load(&file->pages) < PAGE_FIRST)
 		return error_set(DUR_E_CORRUPT, "the page file is cut off behind its superblock; "
-		                 "restore it from a backup");
+		                                "restore it from a backup");
 	if (!file->io && !file->read_only)
 		return io_open(file->fd, is_volatile(file), &file->io);
 	return 0;

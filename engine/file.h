@@ -3,9 +3,10 @@
  * One page file: superblock, the two commit slots, the mapping, growth. Knows pages and checksums,
  * nothing of states or trees.
  *
- * Mapping: windows of 64 GiB of address space are reserved and the file grows under them; pointers into
- * it stay good as long as the file is open. A page is verified (checksum, number, structure) the first
- * time this process meets it: one bit a page. After that page_get() is a bit test and a birth compare.
+ * Mapping: windows of 64 GiB of address space are reserved and the file grows under them; pointers
+ * into it stay good as long as the file is open. A page is verified (checksum, number, structure)
+ * the first time this process meets it: one bit a page. After that page_get() is a bit test and a
+ * birth compare.
  *
  * SUPERBLOCK (page 0, written once) and COMMIT SLOTS (pages 1 and 2): see file.c.
  */
@@ -35,14 +36,15 @@ enum file_flag {
 struct file_window {
 	const uint8_t *base;            /* set before seen is */
 	/*
-	 * One bit a page: this process has verified it as a page of a tree, structure included. NULL: the
-	 * window is not mapped yet. Behind it a second bitmap: verified as the first page of a run.
+	 * One bit a page: this process has verified it as a page of a tree, structure included.
+	 * NULL: the window is not mapped yet. Behind it a second bitmap: verified as the first page
+	 * of a run.
 	 */
 	_Atomic(_Atomic uint64_t *) seen;
 };
 
 struct file {
-	_Atomic uint64_t pages;         /* pages the file is known to have; a mapped page is below */
+	_Atomic uint64_t pages;         /* that the file is known to have; what is mapped is below */
 	struct file_window *windows;    /* FILE_WINDOWS_MAX of them */
 	uint64_t seed;                  /* of checksums */
 	struct io *io;
@@ -59,21 +61,22 @@ struct file_options {
 };
 
 /*
- * Formats an empty file on fd (made by the caller, size 0): superblock, both slots empty, first growth
- * step. Not yet attachable: the engine writes state 1 and a slot, flushes, and the caller renames it.
+ * Formats an empty file on fd (made by the caller, size 0): superblock, both slots empty, first
+ * growth step. Not yet attachable: the engine writes state 1 and a slot, flushes, and the caller
+ * renames it.
  */
 int file_format(int fd, const struct file_options *options);
 /*
- * Opens fd and io (both owned from now on, also on failure). io NULL: io_open(), but for a read-only file,
- * which needs none. DUR_E_FORMAT: not a page file, or of
- * a newer version, or with a required feature unknown here; DUR_E_CORRUPT: superblock damaged or shorter
- * than it must be. Cost does not grow with the file.
+ * Opens fd and io (both owned from now on, also on failure). io NULL: io_open(), but for a
+ * read-only file, which needs none. DUR_E_FORMAT: not a page file, or of a newer version, or with a
+ * required feature unknown here; DUR_E_CORRUPT: superblock damaged or shorter than it must be. Cost
+ * does not grow with the file.
  */
 int file_open(int fd, bool read_only, struct io *io, struct file **file);
 void file_close(struct file *file);
 /*
- * The child of a fork: closes descriptors, unlocks nothing. What is mapped stays readable; all that is left
- * to do with the file is file_close().
+ * The child of a fork: closes descriptors, unlocks nothing. What is mapped stays readable; all that
+ * is left to do with the file is file_close().
  */
 void file_forked(struct file *file);
 
@@ -83,7 +86,7 @@ struct slot {
 	uint64_t state;                 /* the newest state it names; 0: the slot is empty */
 	uint64_t record;                /* page number of its record */
 	uint32_t record_pages;
-	uint32_t flags;                 /* SLOT_FLUSHED: pages were flushed before the slot was written */
+	uint32_t flags;                 /* SLOT_FLUSHED: the pages were flushed before the slot was */
 	struct hash128 record_hash;
 	uint64_t base;                  /* the durable state it builds on; == state: confirmed */
 	uint64_t ceiling;               /* numbers up to this may be handed out */
@@ -94,8 +97,8 @@ struct slot {
 enum { SLOT_FLUSHED = 1 };
 
 /*
- * Reads slot i (0, 1) from the page cache. 0, or 1: torn, empty, damaged or with numbers that contradict
- * each other (no message: recovery decides).
+ * Reads slot i (0, 1) from the page cache. 0, or 1: torn, empty, damaged or with numbers that
+ * contradict each other (no message: recovery decides).
  */
 int file_slot_read(const struct file *file, int i, struct slot *slot);
 /* Its 4,096 bytes, to be written at file_slot_offset(i). */
@@ -107,7 +110,10 @@ static inline uint64_t file_slot_offset(int i)
 
 /* ---- Pages ---- */
 
-/* First meeting of a page, or trouble: maps, verifies, says what is wrong (DUR_E_CORRUPT with the number). */
+/*
+ * First meeting of a page, or trouble: maps, verifies, says what is wrong (DUR_E_CORRUPT with the
+ * number).
+ */
 int file_page_slow(struct file *file, struct page_ptr ptr, const struct page **page);
 
 /* A published page. *page is good as long as the state it was reached from is pinned. */
@@ -130,13 +136,15 @@ static inline int file_page(struct file *file, struct page_ptr ptr, const struct
 }
 
 /*
- * n pages from number no on as bytes, mapped but not verified (records, runs, checks). DUR_E_CORRUPT if
- * the file is shorter. A range that crosses windows gets a mapping of its own, kept until file_close.
+ * n pages from number no on as bytes, mapped but not verified (records, runs, checks).
+ * DUR_E_CORRUPT if the file is shorter. A range that crosses windows gets a mapping of its own,
+ * kept until file_close.
  */
 int file_map(struct file *file, uint64_t no, uint64_t n, const uint8_t **bytes);
 /*
- * Marks a page of a tree as verified: checksum, number, birth, kind and node_check(), for file_page() will
- * not look again. Pages of other kinds are never marked here: a hostile tree may point to them.
+ * Marks a page of a tree as verified: checksum, number, birth, kind and node_check(), for
+ * file_page() will not look again. Pages of other kinds are never marked here: a hostile tree may
+ * point to them.
  */
 void file_mark_seen(struct file *file, uint64_t no);
 bool file_is_seen(struct file *file, uint64_t no);
@@ -154,9 +162,10 @@ int file_verify(const struct file *file, const struct page *page, struct page_pt
 /* ---- Growth ---- */
 
 /*
- * Makes the file at least `pages` long. New space is written with zeros in steps of several MiB (growing
- * with the file), so that later commits there change no metadata: fallocate alone doubles a commit's cost.
- * direct: the caller is about to write all of it itself, so no zeros. -ENOSPC and the like with message.
+ * Makes the file at least `pages` long. New space is written with zeros in steps of several MiB
+ * (growing with the file), so that later commits there change no metadata: fallocate alone doubles
+ * a commit's cost. direct: the caller is about to write all of it itself, so no zeros. -ENOSPC and
+ * the like with message.
  */
 int file_grow(struct file *file, uint64_t pages, bool direct);
 /* Looks at the file's size anew (another process grew it). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Growth. New space is written with zeros, in steps that grow with the file, and its write-back is begun
- * at once: commits into it then change no metadata of the file system, and find little left to flush.
+ * Growth. New space is written with zeros, in steps that grow with the file, and its write-back is
+ * begun at once: commits into it then change no metadata of the file system, and find little left
+ * to flush.
  *
  * In memory there is nothing to win: there the file is made longer by its last page alone.
  */
@@ -16,8 +17,8 @@
 enum {
 	STEP_MIN = 4 << 20 >> PAGE_SHIFT,
 	STEP_MAX = 64 << 20 >> PAGE_SHIFT,
-	STEP_SHARE = 16,                /* of the file */
-	CHUNK = 1 << 20,                /* bytes of zeros in one iovec */
+	STEP_SHARE = 16, /* of the file */
+	CHUNK = 1 << 20, /* bytes of zeros in one iovec */
 	CHUNKS = 16,
 };
 
@@ -60,7 +61,7 @@ static int grow_to(struct file *file, uint64_t to)
 		from = to - 1;
 	int r = zeros_write(file, zeros, from, to);
 	munmap(zeros, CHUNK);
-	int refreshed = file_refresh(file);     /* a part that was written counts */
+	int refreshed = file_refresh(file); /* a part that was written counts */
 	return r ? r : refreshed;
 }
 
@@ -78,12 +79,15 @@ static int grow_locked(struct file *file, uint64_t pages)
 		ahead = FILE_PAGES_MAX;
 	r = grow_to(file, pages > ahead ? pages : ahead);
 	/* A nearly full disk may hold what is needed, if not what would be good. */
-	if ((r == -ENOSPC || r == -EDQUOT || r == -EFBIG) && pages < ahead && pages > pages_now(file))
+	if ((r == -ENOSPC || r == -EDQUOT || r == -EFBIG) && pages < ahead &&
+	    pages > pages_now(file))
 		r = grow_to(file, pages);
 	if (pages <= pages_now(file))
 		return 0;
-	return error_system(r ? -r : EIO, "the page file cannot grow to %" PRIu64 " MiB; make room, or "
-	                    "keep less history", (pages + 255) >> 8);
+	return error_system(r ? -r : EIO,
+	                    "the page file cannot grow to %" PRIu64 " MiB; make room, or "
+	                    "keep less history",
+	                    (pages + 255) >> 8);
 }
 
 int file_grow(struct file *file, uint64_t pages, bool direct)
@@ -96,7 +100,7 @@ int file_grow(struct file *file, uint64_t pages, bool direct)
 	if (file->read_only)
 		return error_set(DUR_E_READ_ONLY, "the page file is open read-only");
 	if (direct)
-		return 0;       /* the caller's writes make it longer; it calls file_refresh() then */
+		return 0; /* the caller's writes make it longer; it calls file_refresh() then */
 	pthread_mutex_lock(&file->private->growing);
 	int r = grow_locked(file, pages);
 	pthread_mutex_unlock(&file->private->growing);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mapping. A window reserves 64 GiB of address space, most of it beyond the file's end: that is only
- * touched once the file is known to reach there (file->pages, which fstat raises and nothing lowers), so
- * there is no SIGBUS but for a file that someone cuts.
+ * The mapping. A window reserves 64 GiB of address space, most of it beyond the file's end: that is
+ * only touched once the file is known to reach there (file->pages, which fstat raises and nothing
+ * lowers), so there is no SIGBUS but for a file that someone cuts.
  *
  * `seen` is published last and with release, so whoever loads it may use base. Its bits live in
  * anonymous memory that costs nothing until it is touched: 4 MiB a window at most.
@@ -24,8 +24,10 @@
 
 static int map_error(int errno_value, size_t bytes)
 {
-	return error_system(errno_value, "mapping %zu GiB of the page file failed; if the address space "
-	                    "is limited (ulimit -v, a container), lift that limit", bytes >> 30);
+	return error_system(errno_value,
+	                    "mapping %zu GiB of the page file failed; if the address space "
+	                    "is limited (ulimit -v, a container), lift that limit",
+	                    bytes >> 30);
 }
 
 static int window_map(struct file *file, uint64_t index)
@@ -99,8 +101,10 @@ int file_refresh(struct file *file)
 static int file_reaches(struct file *file, uint64_t no, uint64_t n)
 {
 	if (no < PAGE_FIRST || !n || no > FILE_PAGES_MAX || n > FILE_PAGES_MAX)
-		return error_set(DUR_E_CORRUPT, "something points to page %" PRIu64 " (%" PRIu64 " pages)"
-		                 ", which cannot be; run duramen check", no, n);
+		return error_set(DUR_E_CORRUPT,
+		                 "something points to page %" PRIu64 " (%" PRIu64 " pages)"
+		                 ", which cannot be; run duramen check",
+		                 no, n);
 	uint64_t pages = atomic_load_explicit(&file->pages, memory_order_acquire);
 	if (no + n <= pages)
 		return 0;
@@ -110,8 +114,10 @@ static int file_reaches(struct file *file, uint64_t no, uint64_t n)
 	pages = atomic_load_explicit(&file->pages, memory_order_acquire);
 	if (no + n <= pages)
 		return 0;
-	return error_set(DUR_E_CORRUPT, "page %" PRIu64 " (%" PRIu64 " pages) lies beyond the end of the "
-	                 "file, which has %" PRIu64 " pages; restore it from a backup", no, n, pages);
+	return error_set(DUR_E_CORRUPT,
+	                 "page %" PRIu64 " (%" PRIu64 " pages) lies beyond the end of the "
+	                 "file, which has %" PRIu64 " pages; restore it from a backup",
+	                 no, n, pages);
 }
 
 /* ---- Verification ---- */
@@ -123,13 +129,15 @@ void file_seal(const struct file *file, struct page *page)
 
 int file_verify(const struct file *file, const struct page *page, struct page_ptr ptr)
 {
-	return page_no(page) == ptr.no && page->birth == ptr.birth &&
-	       page->sum == hash64((const uint8_t *)page + 8, PAGE_SIZE - 8, file->seed) ? 0 : 1;
+	uint64_t sum = hash64((const uint8_t *)page + 8, PAGE_SIZE - 8, file->seed);
+	bool same = page_no(page) == ptr.no && page->birth == ptr.birth && page->sum == sum;
+	return same ? 0 : 1;
 }
 
 static int page_damaged(struct page_ptr ptr, const char *what)
 {
-	return error_set(DUR_E_CORRUPT, "page %" PRIu64 " of state %" PRIu64 ": %s; restore the file from "
+	return error_set(DUR_E_CORRUPT,
+	                 "page %" PRIu64 " of state %" PRIu64 ": %s; restore the file from "
 	                 "a backup, or run duramen check to see how far the damage goes",
 	                 ptr.no, ptr.birth, what);
 }
@@ -246,8 +254,8 @@ static int range_map(struct file *file, uint64_t no, uint64_t n, const uint8_t *
 	struct file_range *g = malloc(sizeof *g);
 	if (!g)
 		return error_system(ENOMEM, "mapping a large value");
-	void *base = mmap(NULL, (size_t)n << PAGE_SHIFT, PROT_READ, MAP_SHARED | MAP_NORESERVE, file->fd,
-	                  (off_t)(no << PAGE_SHIFT));
+	void *base = mmap(NULL, (size_t)n << PAGE_SHIFT, PROT_READ, MAP_SHARED | MAP_NORESERVE,
+	                  file->fd, (off_t)(no << PAGE_SHIFT));
 	if (base == MAP_FAILED) {
 		int e = errno;
 		free(g);

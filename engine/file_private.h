@@ -18,8 +18,8 @@ struct file_range {
 };
 
 struct file_private {
-	pthread_mutex_t mapping;        /* guards the making of windows, and ranges */
-	pthread_mutex_t growing;        /* one thread grows at a time */
+	pthread_mutex_t mapping; /* guards the making of windows, and ranges */
+	pthread_mutex_t growing; /* one thread grows at a time */
 	struct file_range *ranges;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commit slots: pages 1 and 2. Which of them is written when is the store's business; here is what one
- * looks like.
+ * Commit slots: pages 1 and 2. Which of them is written when is the store's business; here is what
+ * one looks like.
  *
  *   OFFSET SIZE
  *        0    8  magic: "DURSLOT" 0A
@@ -18,8 +18,8 @@
  *       88 3992  zero
  *     4080   16  XXH3-128 of bytes 0..4079 with the file's seed, low half first
  *
- * The checksum ends the page, so a torn write never passes: its first sector and its last one are of
- * different times. A slot never written is all zeros.
+ * The checksum ends the page, so a torn write never passes: its first sector and its last one are
+ * of different times. A slot never written is all zeros.
  */
 #include <errno.h>
 #include <unistd.h>

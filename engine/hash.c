@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Picks the vector width. This file itself compiles the baseline (SSE2 on x86-64, NEON on arm64). The
- * choice is a load and a bit test of what the compiler's runtime found out before main(): no state here.
+ * Picks the vector width. This file itself compiles the baseline (SSE2 on x86-64, NEON on arm64).
+ * The choice is a load and a bit test of what the compiler's runtime found out before main(): no
+ * state here.
  */
 #include "engine/hash.h"
 

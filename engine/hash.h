@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checksums. XXH3 is inlined from the xxhash headers and compiled once per vector width; the width is
- * chosen at run time (4 KiB: 46-55 ns so, 213 ns from the packaged library).
+ * Checksums. XXH3 is inlined from the xxhash headers and compiled once per vector width; the width
+ * is chosen at run time (4 KiB: 46-55 ns so, 213 ns from the packaged library).
  */
 #ifndef DURAMEN_ENGINE_HASH_H
 #define DURAMEN_ENGINE_HASH_H

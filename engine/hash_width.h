@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bodies of hash.c's functions, for the files that compile them once per vector width. The includer
- * defines HASH_WIDTH, and has told the compiler which instructions it may use. The attribute must reach
- * every function of xxhash but none of the C library's, so those headers come first.
+ * The bodies of hash.c's functions, for the files that compile them once per vector width. The
+ * includer defines HASH_WIDTH, and has told the compiler which instructions it may use. The
+ * attribute must reach every function of xxhash but none of the C library's, so those headers come
+ * first.
  */
 #include <limits.h>
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chooses between io_uring and pwritev, and says no where the user asked for one that cannot be had. */
+/*
+ * Chooses between io_uring and pwritev, and says no where the user asked for one that cannot be
+ * had.
+ */
 #include "engine/io.h"
 
 #include <errno.h>
@@ -23,7 +26,8 @@ int io_open(int fd, bool volatile_memory, struct io **io)
 	if (wish && strcmp(wish, "io_uring") && strcmp(wish, "pwritev"))
 		return error_set(DUR_E_MISUSE,
 		                 "the environment variable DURAMEN_IO is \"%.40s\": "
-		                 "set it to io_uring or pwritev, or unset it", wish);
+		                 "set it to io_uring or pwritev, or unset it",
+		                 wish);
 	/* Memory needs no flush, and without one io_uring only adds a detour. */
 	if (volatile_memory || (wish && !strcmp(wish, "pwritev")))
 		return io_open_posix(fd, volatile_memory, io);
@@ -37,8 +41,8 @@ int io_open(int fd, bool volatile_memory, struct io **io)
 }
 
 /*
- * Closing is all there is to do: the parent holds its own references to the ring and to the file, and
- * what it has in flight belongs to it.
+ * Closing is all there is to do: the parent holds its own references to the ring and to the file,
+ * and what it has in flight belongs to it.
  */
 void io_forked(struct io *io)
 {

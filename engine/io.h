@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam between the engine and the system: everything that changes a page file goes through one of
- * these. Three make it: io_uring, pwritev + fdatasync (where io_uring is refused), and the tests' double,
- * which keeps a cache of unflushed writes, fails the n-th call and cuts the power.
+ * The seam between the engine and the system: everything that changes a page file goes through one
+ * of these. Three make it: io_uring, pwritev + fdatasync (where io_uring is refused), and the
+ * tests' double, which keeps a cache of unflushed writes, fails the n-th call and cuts the power.
  *
  * Reads of pages go through the mapping (file.h), not through here.
  */
@@ -28,15 +28,18 @@ struct io_ops {
 	/* Writes in full, visible to mappings when it returns. Any thread. 0 or -errno. */
 	int (*write)(struct io *io, const struct io_write *write);
 	/*
-	 * The commit: all writes, then one fdatasync, in one submission where the system allows. `written`
-	 * (may be NULL) is called once all writes are visible to mappings, before the flush has ended. One
-	 * call at a time (the caller sees to it). 0 or -errno: then nothing is known to be on disk.
+	 * The commit: all writes, then one fdatasync, in one submission where the system allows.
+	 * `written` (may be NULL) is called once all writes are visible to mappings, before the
+	 * flush has ended. One call at a time (the caller sees to it). 0 or -errno: then nothing is
+	 * known to be on disk.
 	 */
 	int (*write_sync)(struct io *io, const struct io_write *writes, unsigned n,
 	                  void (*written)(void *ctx), void *ctx);
 	/* Asks the disk to start on a range, waits for nothing. A hint. */
 	void (*start)(struct io *io, uint64_t offset, uint64_t len);
-	/* Gives the space of a range back; it reads as zeros. 0 or -errno (-EOPNOTSUPP: keep it). */
+	/*
+	 * Gives the space of a range back; it reads as zeros. 0 or -errno (-EOPNOTSUPP: keep it).
+	 */
 	int (*punch)(struct io *io, uint64_t offset, uint64_t len);
 	void (*close)(struct io *io);
 };
@@ -47,9 +50,9 @@ struct io {
 };
 
 /*
- * io_uring, or pwritev + fdatasync where io_uring_setup is refused (ENOSYS, EPERM, EACCES, ENOMEM) or the
- * environment variable DURAMEN_IO is "pwritev". volatile_memory: fd is on tmpfs or a memfd, flushes are
- * left out. In a forked child call io_forked instead of close.
+ * io_uring, or pwritev + fdatasync where io_uring_setup is refused (ENOSYS, EPERM, EACCES, ENOMEM)
+ * or the environment variable DURAMEN_IO is "pwritev". volatile_memory: fd is on tmpfs or a memfd,
+ * flushes are left out. In a forked child call io_forked instead of close.
  */
 int io_open(int fd, bool volatile_memory, struct io **io);
 int io_open_posix(int fd, bool volatile_memory, struct io **io);

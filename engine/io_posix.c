@@ -14,7 +14,7 @@ struct io_posix {
 	bool volatile_memory;
 };
 
-enum { BATCH = 64 };    /* iovecs a call: as good as 1024, and they fit the stack */
+enum { BATCH = 64 }; /* iovecs a call: as good as 1024, and they fit the stack */
 
 uint64_t io_write_bytes(const struct io_write *write)
 {
@@ -50,7 +50,7 @@ int io_write_from(int fd, const struct io_write *write, uint64_t done)
 		if (r < 0 && errno != EINTR && errno != EAGAIN)
 			return -errno;
 		if (!r)
-			return -EIO;    /* a regular file never does that; do not spin */
+			return -EIO; /* a regular file never does that; do not spin */
 		if (r > 0) {
 			done += (uint64_t)r;
 			offset += (uint64_t)r;

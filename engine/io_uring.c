@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A commit as one system call: its writes and an fdatasync, linked, submitted and waited for together.
+ * A commit as one system call: its writes and an fdatasync, linked, submitted and waited for
+ * together.
  *
- * The ring serves write_sync alone, one call at a time; all else is a plain system call from whatever
- * thread it comes. A link breaks at the first request that does not end in full (a short write too), and
- * what follows it ends with -ECANCELED: then the rest is done by hand. One thing is never done again: a
- * flush that ran and failed.
+ * The ring serves write_sync alone, one call at a time; all else is a plain system call from
+ * whatever thread it comes. A link breaks at the first request that does not end in full (a short
+ * write too), and what follows it ends with -ECANCELED: then the rest is done by hand. One thing is
+ * never done again: a flush that ran and failed.
  *
  * Requests use the caller's memory, so no call returns while one of them may still run.
  */
@@ -19,7 +20,7 @@
 #include "internal/error.h"
 
 enum {
-	ENTRIES = 16,           /* a commit is one to three writes and a flush */
+	ENTRIES = 16, /* a commit is one to three writes and a flush */
 	WRITES_MAX = ENTRIES - 1,
 };
 
@@ -72,7 +73,7 @@ static void reap(struct io_uring_io *u, int *result)
 {
 	struct io_uring_cqe *cqe;
 	while (io_uring_wait_cqe(&u->ring, &cqe))
-		;               /* interrupted: what runs uses the caller's memory, so wait on */
+		; /* interrupted: what runs uses the caller's memory, so wait on */
 	result[cqe->user_data] = cqe->res;
 	io_uring_cqe_seen(&u->ring, cqe);
 }
@@ -99,7 +100,8 @@ static int finish(struct io_uring_io *u, const struct io_write *writes, unsigned
 	for (unsigned i = 0; i < n; i++) {
 		if (!may_go_on(result[i]))
 			return result[i];
-		int r = io_write_from(u->io.fd, &writes[i], result[i] > 0 ? (uint64_t)result[i] : 0);
+		int r = io_write_from(u->io.fd, &writes[i],
+		                      result[i] > 0 ? (uint64_t)result[i] : 0);
 		if (r)
 			return r;
 	}
@@ -116,8 +118,9 @@ static bool run(struct io_uring_io *u, const struct io_write *writes, unsigned n
 {
 	unsigned wait = written ? n : n + 1;
 	/*
-	 * If it was interrupted, or the kernel is out of something, the ring knows how many it took. What it
-	 * took must end; what it did not take must never start: then the ring is given up.
+	 * If it was interrupted, or the kernel is out of something, the ring knows how many it
+	 * took. What it took must end; what it did not take must never start: then the ring is
+	 * given up.
 	 */
 	io_uring_submit_and_wait(&u->ring, wait);
 	unsigned taken = n + 1 - io_uring_sq_ready(&u->ring);

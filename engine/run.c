@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing goes piece by piece: each is hashed while it is in the processor's cache for the copy into the
- * page cache that follows, and its write-back begins at once, so that the commit's flush finds little.
+ * Writing goes piece by piece: each is hashed while it is in the processor's cache for the copy
+ * into the page cache that follows, and its write-back begins at once, so that the commit's flush
+ * finds little.
  *
- * Reading is in place, so everything is verified at the first meeting, and only then: the bit of the run's
- * first page says so. What bounds depend on (length, pages) is compared on every read.
+ * Reading is in place, so everything is verified at the first meeting, and only then: the bit of
+ * the run's first page says so. What bounds depend on (length, pages) is compared on every read.
  */
 #include "engine/run.h"
 
@@ -19,7 +20,7 @@ enum {
 	AT_LENGTH = 24,
 	AT_PAGES = 32,
 	AT_SUMS = 36,
-	CHUNK_PIECES = 16,      /* 1 MiB a write */
+	CHUNK_PIECES = 16, /* 1 MiB a write */
 };
 
 static uint64_t run_sums(uint64_t length)
@@ -112,8 +113,10 @@ int run_write(struct dirty *d, const void *data, uint64_t length, struct page_pt
 	uint8_t header[RUN_HEADER] = { 0 };
 
 	if (!pages)
-		return error_set(DUR_E_LIMIT, "a value of %" PRIu64 " bytes is too long; a value holds at "
-		                 "most %" PRIu64, length, RUN_LENGTH_MAX);
+		return error_set(DUR_E_LIMIT,
+		                 "a value of %" PRIu64 " bytes is too long; a value holds at "
+		                 "most %" PRIu64,
+		                 length, RUN_LENGTH_MAX);
 	uint8_t *sums = malloc(8 * run_sums(length) + 1);
 	if (!sums)
 		return error_system(ENOMEM, "writing a large value");
@@ -147,9 +150,12 @@ int run_write(struct dirty *d, const void *data, uint64_t length, struct page_pt
 
 static int run_damaged(struct page_ptr ptr, const char *what)
 {
-	return error_set(DUR_E_CORRUPT, "the large value on page %" PRIu64 " of state %" PRIu64 ": %s; "
-	                 "restore the file from a backup, or run duramen check to see how far the damage "
-	                 "goes", ptr.no, ptr.birth, what);
+	return error_set(
+		DUR_E_CORRUPT,
+		"the large value on page %" PRIu64 " of state %" PRIu64 ": %s; "
+		"restore the file from a backup, or run duramen check to see how far the damage "
+		"goes",
+		ptr.no, ptr.birth, what);
 }
 
 static bool all_zero(const uint8_t *at, uint64_t n)
@@ -169,7 +175,8 @@ static int run_meet(struct file *file, struct page_ptr ptr, uint64_t length, con
 	int r = file_map(file, ptr.no, pages, run);
 	if (r)
 		return r;
-	if (get_u64(*run + 8) != ptr.birth || get_u64(*run + 16) != (ptr.no | (uint64_t)PAGE_RUN << 48))
+	if (get_u64(*run + 8) != ptr.birth ||
+	    get_u64(*run + 16) != (ptr.no | (uint64_t)PAGE_RUN << 48))
 		return run_damaged(ptr, "something else is on that page");
 	if (get_u64(*run + AT_LENGTH) != length || get_u32(*run + AT_PAGES) != pages ||
 	    get_u32(*run + AT_SUMS) != run_sums(length))

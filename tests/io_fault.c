@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three pictures of one file: the real file (what the cache shows), `disk` (what is durable), and between
- * them the unflushed writes, each a copy of the whole pages that it touched, as the kernel keeps them.
- * `lost` has a bit for each page that a failed flush called clean without having written it.
+ * Three pictures of one file: the real file (what the cache shows), `disk` (what is durable), and
+ * between them the unflushed writes, each a copy of the whole pages that it touched, as the kernel
+ * keeps them. `lost` has a bit for each page that a failed flush called clean without having
+ * written it.
  */
 #include "tests/io_fault.h"
 
@@ -22,12 +23,12 @@ struct fault_io {
 	struct io io;
 	struct fault_disk *disk;
 	struct fault_io *next;
-	uint64_t kill_in;       /* operations until then; 0: never */
+	uint64_t kill_in; /* operations until then; 0: never */
 	bool killed;
 };
 
 struct unflushed {
-	uint64_t offset, len;   /* whole pages */
+	uint64_t offset, len; /* whole pages */
 	uint8_t *bytes;
 };
 
@@ -38,12 +39,12 @@ struct fault_disk {
 	struct fault_io *ios;
 
 	uint8_t *disk;
-	uint64_t disk_bytes;    /* the durable length of the file */
+	uint64_t disk_bytes; /* the durable length of the file */
 	uint64_t disk_room;
 	struct unflushed *unflushed;
 	size_t n_unflushed, cap_unflushed;
-	uint8_t *lost;          /* a byte a page */
-	uint64_t lost_pages;    /* pages that `lost` has room for */
+	uint8_t *lost;       /* a byte a page */
+	uint64_t lost_pages; /* pages that `lost` has room for */
 
 	unsigned fail_ops, fail_in;
 	int fail_errno;
@@ -163,8 +164,8 @@ static void flush_all(struct fault_disk *d)
 }
 
 /*
- * The flush fails: each page either reached the disk, in its newest version, or is called clean and did
- * not. It depends on nothing but the page, so that no page is half old.
+ * The flush fails: each page either reached the disk, in its newest version, or is called clean and
+ * did not. It depends on nothing but the page, so that no page is half old.
  */
 static void flush_fails(struct fault_disk *d, bool partial)
 {
@@ -184,8 +185,8 @@ static void flush_fails(struct fault_disk *d, bool partial)
 
 /* ---- Operations ---- */
 
-static void log_add(struct fault_disk *d, const struct fault_io *f, enum fault_op op, uint64_t offset,
-                    uint64_t len, int result)
+static void log_add(struct fault_disk *d, const struct fault_io *f, enum fault_op op,
+                    uint64_t offset, uint64_t len, int result)
 {
 	d->log = room(d->log, &d->cap_log, d->n_log + 1, sizeof *d->log);
 	d->log[d->n_log++] = (struct fault_event){ op, result, offset, len, &f->io };
@@ -235,8 +236,8 @@ static void cache_write(struct fault_disk *d, const struct io_write *write, uint
 	uint8_t *bytes = malloc(end - begin);
 	must(bytes, "io_fault: malloc");
 	file_get(d->fd, bytes, end - begin, begin);
-	d->unflushed = room(d->unflushed, &d->cap_unflushed, d->n_unflushed + 1,
-	                    sizeof *d->unflushed);
+	d->unflushed =
+		room(d->unflushed, &d->cap_unflushed, d->n_unflushed + 1, sizeof *d->unflushed);
 	d->unflushed[d->n_unflushed++] = (struct unflushed){ begin, end - begin, bytes };
 	for (uint64_t page = begin >> PAGE_SHIFT; page < end >> PAGE_SHIFT; page++)
 		lost_set(d, page, false);

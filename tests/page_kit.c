@@ -55,7 +55,8 @@ void kit_leaf_write(struct file *file, uint64_t no, uint64_t birth, unsigned sal
 	struct iovec iov = { &u, PAGE_SIZE };
 	ck_assert_int_eq(file_grow(file, no + 1, false), 0);
 	ck_assert_int_eq(file->io->ops->write(file->io,
-	                                      &(struct io_write){ no << PAGE_SHIFT, &iov, 1 }), 0);
+	                                      &(struct io_write){ no << PAGE_SHIFT, &iov, 1 }),
+	                 0);
 }
 
 static int space_take(void *ctx, uint64_t n, uint64_t *no)
@@ -76,7 +77,7 @@ static void space_give(void *ctx, uint64_t no, uint64_t n)
 {
 	struct kit_space *s = ctx;
 	if (no + n > s->next)
-		abort();        /* libcheck would allocate, which a test may just forbid */
+		abort(); /* libcheck would allocate, which a test may just forbid */
 	s->given += n;
 }
 

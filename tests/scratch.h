@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
-/* A new empty file in $TMPDIR, open for reading and writing, already unlinked. Aborts if it cannot. */
+/*
+ * A new empty file in $TMPDIR, open for reading and writing, already unlinked. Aborts if it cannot.
+ */
 int scratch_open(void);
 /* Reads or writes len bytes at offset of fd, all of them, or fails the test. */
 void scratch_read(int fd, void *bytes, uint64_t len, uint64_t offset);

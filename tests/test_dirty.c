@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A transaction's pages, on trees built by hand: what is copied, retired, given back; the order and the
- * pointers of placed pages; spilling with all that may go wrong.
+ * A transaction's pages, on trees built by hand: what is copied, retired, given back; the order and
+ * the pointers of placed pages; spilling with all that may go wrong.
  */
 #include "engine/dirty.h"
 
@@ -33,8 +33,8 @@
 #endif
 
 #if !defined(OTHER_MALLOC)
-static unsigned fail_in;        /* allocations until one fails; 0: none does */
-static bool armed, failed;      /* libcheck allocates, too: only what is tested fails */
+static unsigned fail_in;   /* allocations until one fails; 0: none does */
+static bool armed, failed; /* libcheck allocates, too: only what is tested fails */
 
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
@@ -116,7 +116,10 @@ static void fill_branch(struct page *page, const struct page_ptr *children, unsi
 	}
 }
 
-/* A full tree of dirty pages: `levels` levels, `fanout` children a branch. Leaves are all different. */
+/*
+ * A full tree of dirty pages: `levels` levels, `fanout` children a branch. Leaves are all
+ * different.
+ */
 static struct page_ptr build(unsigned levels, unsigned fanout, unsigned *salt)
 {
 	struct page_ptr ptr, children[64];
@@ -212,7 +215,7 @@ START_TEST(a_new_page_is_empty_but_for_its_header)
 		ck_assert_int_eq(dirty_drop(&d, ptr, CLASS_DATA), 0);
 		ck_assert_uint_eq(d.live, 0);
 	}
-	ck_assert_uint_eq(d.n_pages, 1);        /* one index, one buffer, used again */
+	ck_assert_uint_eq(d.n_pages, 1); /* one index, one buffer, used again */
 	ck_assert_uint_eq(d.peak, 1);
 	ck_assert_uint_eq(d.n_retired, 0);
 }
@@ -228,7 +231,8 @@ START_TEST(a_published_page_is_copied_once_and_retired)
 	ck_assert_int_eq(dirty_own(&d, &ptr, CLASS_SYSTEM, &page), 0);
 	ck_assert(ptr.no & PAGE_DIRTY);
 	ck_assert_uint_eq(page->birth, STATE);
-	ck_assert(!memcmp((const uint8_t *)page + 24, (const uint8_t *)before + 24, PAGE_SIZE - 24));
+	ck_assert(
+		!memcmp((const uint8_t *)page + 24, (const uint8_t *)before + 24, PAGE_SIZE - 24));
 	ck_assert_int_eq(dirty_own(&d, &ptr, CLASS_SYSTEM, &again), 0);
 	ck_assert_ptr_eq(again, page);
 	ck_assert_uint_eq(d.n_retired, 1);
@@ -348,7 +352,9 @@ START_TEST(a_commit_may_scatter)
 	size_t n;
 	build_root(3, 5);
 	unsigned pages = tree_pages(3, 5);
-	struct extent extents[] = { { 500, 3 }, { 300, 0 }, { 200, 7 }, { 207, 1 }, { 600, pages } };
+	struct extent extents[] = {
+		{ 500, 3 }, { 300, 0 }, { 200, 7 }, { 207, 1 }, { 600, pages }
+	};
 	fault_log_clear(disk);
 	struct written *out = commit(extents, 5, &n);
 	ck_assert_uint_eq(n, pages);
@@ -540,7 +546,7 @@ START_TEST(an_abort_gives_everything_back)
 	dirty_abort(&d);
 	ck_assert_uint_eq(space.taken, space.given);
 	ck_assert(!file_is_seen(file, no + 12));
-	dirty_abort(&d);        /* what is closed may be closed again */
+	dirty_abort(&d); /* what is closed may be closed again */
 }
 END_TEST
 
@@ -574,7 +580,9 @@ START_TEST(a_failed_spill_bars_the_commit_and_leaves_the_tree_readable)
 }
 END_TEST
 
-/* Random changes to a wide tree with spills in between; at last, what is listed is what it reaches. */
+/*
+ * Random changes to a wide tree with spills in between; at last, what is listed is what it reaches.
+ */
 START_TEST(spills_at_random_keep_the_books)
 {
 	enum { FANOUT = 40 };

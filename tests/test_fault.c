@@ -91,7 +91,7 @@ START_TEST(a_power_cut_loses_what_was_not_flushed)
 	ck_assert(kept > 0 && kept < PAGES);
 	unsigned torn = after_cut(FAULT_TORN, 0, PAGES, '?');
 	ck_assert_uint_gt(torn, PAGES / 2);
-	ck_assert_int_eq(letter_at(fd, 5), 'b');        /* the disk goes on */
+	ck_assert_int_eq(letter_at(fd, 5), 'b'); /* the disk goes on */
 	ck_assert_int_eq(flush(), 0);
 	ck_assert_uint_eq(after_cut(FAULT_LOSE_ALL, 0, PAGES, 'b'), PAGES);
 }

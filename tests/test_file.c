@@ -56,7 +56,7 @@ START_TEST(format_makes_what_open_opens)
 	ck_assert_uint_eq(fb->flags, 0);
 	ck_assert(!memcmp(fa->uuid, uuid, 16));
 	ck_assert(memcmp(fb->uuid, uuid, 16));
-	ck_assert_uint_eq(fb->uuid[6] >> 4, 4);         /* a random UUID says that it is one */
+	ck_assert_uint_eq(fb->uuid[6] >> 4, 4); /* a random UUID says that it is one */
 	ck_assert_uint_eq(fb->uuid[8] >> 6, 2);
 	ck_assert_uint_ne(fa->seed, fb->seed);
 	ck_assert_uint_eq(size_of(a), atomic_load(&fa->pages) << PAGE_SHIFT);
@@ -117,7 +117,7 @@ START_TEST(a_newer_format_is_told_apart_from_damage)
 		{ 12, 1, DUR_E_FORMAT, "format version 3" },
 		{ 16, 0, DUR_E_FORMAT, "features 0x1" },
 		{ 23, 7, DUR_E_FORMAT, "features 0x8000000000000000" },
-		{ 24, 0, 0, "" },       /* optional */
+		{ 24, 0, 0, "" }, /* optional */
 		{ 33, 5, DUR_E_FORMAT, "pages of 12288 bytes" },
 		{ 36, 2, DUR_E_FORMAT, "flags 0x4" },
 	};
@@ -141,9 +141,16 @@ END_TEST
 /* ---- Slots ---- */
 
 static const struct slot sound = {
-	.state = 77, .record = 900, .record_pages = 3, .flags = SLOT_FLUSHED,
-	.record_hash = { 0x0123456789abcdef, 0xfedcba9876543210 }, .base = 70, .ceiling = 5000,
-	.epoch = 4, .salt = 0x1122334455667788, .file_pages = 1024,
+	.state = 77,
+	.record = 900,
+	.record_pages = 3,
+	.flags = SLOT_FLUSHED,
+	.record_hash = { 0x0123456789abcdef, 0xfedcba9876543210 },
+	.base = 70,
+	.ceiling = 5000,
+	.epoch = 4,
+	.salt = 0x1122334455667788,
+	.file_pages = 1024,
 };
 
 START_TEST(a_slot_comes_back_as_it_was)
@@ -237,7 +244,8 @@ END_TEST
 
 /* ---- Meeting pages ---- */
 
-static void expect_page(struct file *file, uint64_t no, uint64_t birth, int result, const char *word)
+static void expect_page(struct file *file, uint64_t no, uint64_t birth, int result,
+                        const char *word)
 {
 	const struct page *page = NULL;
 	char number[32];
@@ -263,7 +271,7 @@ START_TEST(a_page_is_verified_when_it_is_met)
 	expect_page(file, 10, 6, DUR_E_CORRUPT, "written by another state");
 	expect_page(file, 10, 5, 0, "");
 	expect_page(file, 10, 6, DUR_E_CORRUPT, "written by another state");
-	expect_page(file, 11, 5, DUR_E_CORRUPT, "checksum");        /* zeros */
+	expect_page(file, 11, 5, DUR_E_CORRUPT, "checksum"); /* zeros */
 
 	scratch_read(fd, page, sizeof page, 10 * PAGE_SIZE);
 	scratch_write(fd, page, sizeof page, 20 * PAGE_SIZE);
@@ -296,8 +304,16 @@ START_TEST(pointers_that_cannot_be_are_errors)
 {
 	int fd;
 	struct file *file = kit_file(&fd, NULL);
-	const uint64_t numbers[] = { 0, 1, 2, 1U << 30, (uint64_t)1 << 36, ((uint64_t)1 << 36) - 1,
-	                             PAGE_NUMBER_MAX, PAGE_DIRTY, PAGE_DIRTY | 5, UINT64_MAX };
+	const uint64_t numbers[] = { 0,
+		                     1,
+		                     2,
+		                     1U << 30,
+		                     (uint64_t)1 << 36,
+		                     ((uint64_t)1 << 36) - 1,
+		                     PAGE_NUMBER_MAX,
+		                     PAGE_DIRTY,
+		                     PAGE_DIRTY | 5,
+		                     UINT64_MAX };
 	uint64_t pages = atomic_load(&file->pages);
 	for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		expect_page(file, numbers[i], 1, DUR_E_CORRUPT, "page");

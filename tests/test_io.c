@@ -32,9 +32,9 @@ enum { POSIX, URING, WAYS };
 /* ---- The system calls in between ---- */
 
 static unsigned pwritev_calls, fdatasync_calls;
-static size_t short_bytes;              /* nonzero: a pwritev writes no more than this */
-static unsigned refuse_every;           /* nonzero: every so many-th pwritev is interrupted */
-static bool lift_limit;                 /* the file size limit goes at the next pwritev */
+static size_t short_bytes;    /* nonzero: a pwritev writes no more than this */
+static unsigned refuse_every; /* nonzero: every so many-th pwritev is interrupted */
+static bool lift_limit;       /* the file size limit goes at the next pwritev */
 
 static void limit_file(rlim_t bytes)
 {
@@ -150,7 +150,8 @@ START_TEST(write_puts_all_iovecs)
 	for (unsigned c = 0; c < sizeof counts / sizeof *counts; c++) {
 		uint8_t *bytes = pattern(100000, c);
 		struct iovec *iov = split(bytes, 100000, counts[c]);
-		ck_assert_int_eq(io->ops->write(io, &(struct io_write){ 4096 + c, iov, counts[c] }), 0);
+		ck_assert_int_eq(io->ops->write(io, &(struct io_write){ 4096 + c, iov, counts[c] }),
+		                 0);
 		expect(4096 + c, bytes, 100000);
 		free(iov);
 		free(bytes);
@@ -167,7 +168,9 @@ START_TEST(write_finishes_short_and_interrupted_calls)
 	struct iovec *iov = split(bytes, 20000, 9);
 	refuse_every = 3;
 	for (short_bytes = 1; short_bytes < 5000; short_bytes = short_bytes * 7 + 1) {
-		ck_assert_int_eq(io->ops->write(io, &(struct io_write){ 512 + short_bytes, iov, 9 }), 0);
+		ck_assert_int_eq(io->ops->write(io,
+		                                &(struct io_write){ 512 + short_bytes, iov, 9 }),
+		                 0);
 		expect(512 + short_bytes, bytes, 20000);
 	}
 	short_bytes = refuse_every = 0;
@@ -241,8 +244,9 @@ START_TEST(write_sync_takes_many_iovecs_and_none)
 	const unsigned counts[] = { 1, 2, 1024, 1025, 3000 };
 	for (unsigned c = 0; c < sizeof counts / sizeof *counts; c++) {
 		struct iovec *iov = split(bytes, 30000, counts[c]), one = { bytes, 30000 };
-		struct io_write writes[3] = { { 0, &one, 1 }, { 30000, iov, counts[c] },
-		                              { 60000, &one, 1 } };
+		struct io_write writes[3] = { { 0, &one, 1 },
+			                      { 30000, iov, counts[c] },
+			                      { 60000, &one, 1 } };
 		ck_assert_int_eq(io->ops->write_sync(io, writes, 3, NULL, NULL), 0);
 		for (unsigned i = 0; i < 3; i++)
 			expect(i * 30000U, bytes, 30000);
@@ -256,8 +260,8 @@ START_TEST(write_sync_takes_many_iovecs_and_none)
 END_TEST
 
 /*
- * The file size limit makes real short writes, in the ring too. When this program's pwritev lifts it, the
- * rest goes by hand, and so does the flush, which the broken link has cancelled.
+ * The file size limit makes real short writes, in the ring too. When this program's pwritev lifts
+ * it, the rest goes by hand, and so does the flush, which the broken link has cancelled.
  */
 START_TEST(write_sync_finishes_a_short_write_and_then_flushes)
 {
@@ -369,7 +373,8 @@ START_TEST(volatile_memory_is_not_flushed)
 	fdatasync_calls = 0;
 	struct iovec iov = { (char[]){ "memory" }, 6 };
 	ck_assert_int_eq(io->ops->write_sync(io, &(struct io_write){ 0, &iov, 1 }, 1, on_written,
-	                                     &told), 0);
+	                                     &told),
+	                 0);
 	ck_assert_uint_eq(told, 1);
 	ck_assert_uint_eq(fdatasync_calls, 0);
 	expect(0, (const uint8_t *)"memory", 6);

@@ -90,8 +90,18 @@ static void expect_error(struct page_ptr ptr, uint64_t length, const char *word)
 START_TEST(values_of_all_lengths_come_back)
 {
 	const uint64_t lengths[] = {
-		0, 1, 7, 8, 9, 4015, 4016, 4017, 4023, 4024, 4025, 4032, 4096, 65535, 65536, 65537,
-		131071, 131072, 131073, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 5000000,
+		0,       1,
+		7,       8,
+		9,       4015,
+		4016,    4017,
+		4023,    4024,
+		4025,    4032,
+		4096,    65535,
+		65536,   65537,
+		131071,  131072,
+		131073,  (1 << 20) - 1,
+		1 << 20, (1 << 20) + 1,
+		5000000,
 	};
 	enum { N = sizeof lengths / sizeof *lengths };
 	struct page_ptr ptrs[N];
@@ -156,7 +166,7 @@ START_TEST(a_run_is_verified_once_until_it_is_forgotten)
 	ck_assert_int_eq(file_map(file, START, 1, &bytes), 0);
 	struct page_ptr ptr = write_value(70000);
 	scratch_flip(fd, (ptr.no << PAGE_SHIFT) + 5000, 3);
-	ck_assert_int_eq(run_read(file, ptr, 70000, &data), 0);         /* it wrote it */
+	ck_assert_int_eq(run_read(file, ptr, 70000, &data), 0); /* it wrote it */
 	ck_assert_int_eq(run_verify(file, ptr, 70000), DUR_E_CORRUPT);
 	file_forget_seen(file, ptr.no, 1);
 	ck_assert_int_eq(run_read(file, ptr, 70000, &data), DUR_E_CORRUPT);
@@ -167,8 +177,9 @@ START_TEST(pointers_and_lengths_must_agree_with_the_header)
 {
 	struct page_ptr ptr = write_value(70000), wrong;
 	const void *data;
-	const uint64_t lengths[] = { 0, 69999, 70001, 1 << 20, 1 << 26, RUN_LENGTH_MAX,
-	                             RUN_LENGTH_MAX + 1, UINT64_MAX };
+	const uint64_t lengths[] = {
+		0, 69999, 70001, 1 << 20, 1 << 26, RUN_LENGTH_MAX, RUN_LENGTH_MAX + 1, UINT64_MAX
+	};
 	for (unsigned i = 0; i < sizeof lengths / sizeof *lengths; i++) {
 		ck_assert_int_eq(run_read(file, ptr, lengths[i], &data), DUR_E_CORRUPT);
 		expect_error(ptr, lengths[i], "page 100");
@@ -219,7 +230,7 @@ START_TEST(a_run_may_cross_windows)
 {
 	const uint64_t edge = (uint64_t)1 << FILE_WINDOW_SHIFT;
 	if (ftruncate(fd, (off_t)((edge + 100) << PAGE_SHIFT)))
-		return;         /* the file system takes no 64 GiB file */
+		return; /* the file system takes no 64 GiB file */
 	ck_assert_int_eq(file_refresh(file), 0);
 	space.next = edge - 3;
 	struct page_ptr ptr = write_value(100000);
