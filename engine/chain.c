@@ -57,7 +57,7 @@ static int retired_collect(struct chain *chain)
 		for (size_t k = 0; k < chain->records[i].n_retired; k++) {
 			const struct retired *r = &chain->records[i].retired[k];
 			chain->retired[chain->n_retired++] = (struct chain_retired){ r->no, r->birth, r->n,
-				chain->records[i].state.number };
+				chain->records[i].state.number, r->class };
 		}
 	qsort(chain->retired, n, sizeof *chain->retired, by_birth);
 	return 0;
@@ -114,13 +114,13 @@ const struct record *chain_find(const struct chain *chain, uint64_t number)
 
 /* ---- Verifying ---- */
 
-bool chain_reaches(const struct chain *chain, uint64_t state, const struct record *record,
-                   const struct written *entry)
+bool chain_holds(const struct chain *chain, const struct state *state, const struct record *record,
+                 const struct written *entry)
 {
 	uint64_t birth = record->state.number;
 	size_t low = 0, high = chain->n_retired;
 
-	if (birth > state)
+	if (birth > state->number)
 		return false;
 	while (low < high) { /* the last one at or before the entry */
 		size_t mid = (low + high) / 2;
@@ -133,7 +133,10 @@ bool chain_reaches(const struct chain *chain, uint64_t state, const struct recor
 	if (low == 0)
 		return true;
 	const struct chain_retired *r = &chain->retired[low - 1];
-	return !(r->birth == birth && entry->no - r->no < r->n && r->by <= state);
+	if (r->birth != birth || entry->no - r->no >= r->n || r->by > state->number)
+		return true;
+	/* Data pages are held by every retained state; those form a range that ends with this one. */
+	return r->class == CLASS_DATA && r->by > state->oldest;
 }
 
 static int entry_wrong(const struct record *record, const struct written *entry)
@@ -175,7 +178,7 @@ int chain_verify(struct file *file, const struct chain *chain, bool flushed)
 			continue;
 		}
 		for (size_t k = 0; k < record->n_written && rc == 0; k++)
-			if (chain_reaches(chain, chain->head.state.number, record, &record->written[k]))
+			if (chain_holds(chain, &chain->head.state, record, &record->written[k]))
 				rc = chain_verify_entry(file, record, &record->written[k]);
 	}
 	return rc;

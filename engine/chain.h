@@ -12,6 +12,7 @@
 struct chain_retired {
 	uint64_t no, birth, n;
 	uint64_t by;                    /* the state that retired it */
+	enum page_class class;
 };
 
 struct chain {
@@ -34,11 +35,14 @@ void chain_free(struct chain *chain);
 
 /* The record of a state in the chain, NULL: not in it (the base is not). */
 const struct record *chain_find(const struct chain *chain, uint64_t number);
-/* Whether `state` (in the chain) reaches what the record listed: not if one in between retired it. */
-bool chain_reaches(const struct chain *chain, uint64_t state, const struct record *record,
-                   const struct written *entry);
 /*
- * Compares every page that the chain lists and its newest state reaches with the checksum listed.
+ * Whether a state (in the chain) or an older one that it retains reaches what the record listed. Not if a
+ * state in between retired it and retention has passed that one: then it may have been reused.
+ */
+bool chain_holds(const struct chain *chain, const struct state *state, const struct record *record,
+                 const struct written *entry);
+/*
+ * Compares every page that the chain lists and its newest state holds with the checksum listed.
  * flushed: records that list no checksums are taken for good. DUR_E_CORRUPT.
  */
 int  chain_verify(struct file *file, const struct chain *chain, bool flushed);

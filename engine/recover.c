@@ -248,18 +248,19 @@ static int rewrite_pages(struct rewrite *w, struct file *file, uint64_t no, uint
 	return rc;
 }
 
-/* A record and what it lists that the slot's state or the one taken still reaches. */
+/* A record and what it lists that the slot's state or the one taken holds. */
 static int rewrite_record(struct recovery *r, struct rewrite *w, const struct record *record)
 {
 	struct file *file = r->store->file;
-	uint64_t slot_state = r->slots[r->chosen].state, taken = r->chain.head.state.number;
+	const struct record *slot_record = chain_find(&r->chain, r->slots[r->chosen].state);
 	struct record again;
 	int rc = rewrite_out(w);
 
 	for (size_t i = 0; i < record->n_written && rc == 0 && !record->flushed; i++) {
 		const struct written *entry = &record->written[i];
-		bool taken_does = chain_reaches(&r->chain, taken, record, entry);
-		if (!taken_does && !chain_reaches(&r->chain, slot_state, record, entry))
+		bool taken_does = chain_holds(&r->chain, &r->chain.head.state, record, entry);
+		if (!taken_does && (!slot_record ||
+		                    !chain_holds(&r->chain, &slot_record->state, record, entry)))
 			continue;
 		rc = rewrite_pages(w, file, entry->no, entry->n);
 		if (rc == 0 && taken_does)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store_kit.h"
+#include "tests/store_kit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -12,23 +12,20 @@
 #include "engine/run.h"
 #include "internal/bytes.h"
 #include "internal/error.h"
-#include "scratch.h"
+#include "tests/ipc_kit.h"
+#include "tests/scratch.h"
 
 enum { CELL_PLAIN = DUR_BYTES, RUN_BYTES = 5000, KEY_BYTES = 8 };
 
-uint64_t kit_random(struct kit_machine *machine, uint64_t below)
+uint64_t machine_random(struct machine *machine, uint64_t below)
 {
-	uint64_t z = machine->random += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return (z ^ z >> 31) % below;
+	return kit_random(&machine->random) % below;
 }
 
 /* ---- The host ---- */
 
 /* One call of a process to shared memory; false: it is dead, so nothing happens. */
-static bool alive(struct kit_process *process)
+static bool alive(struct process *process)
 {
 	if (process->kill_at_call && --process->kill_at_call == 0) {
 		fault_kill_at(process->io, 1);
@@ -41,8 +38,8 @@ static bool alive(struct kit_process *process)
 
 static int host_lock(void *ctx, int timeout_ms, struct store_shared *found)
 {
-	struct kit_process *process = ctx;
-	struct kit_machine *m = process->machine;
+	struct process *process = ctx;
+	struct machine *m = process->machine;
 	struct timespec until;
 	int rc = 0;
 
@@ -69,8 +66,8 @@ static int host_lock(void *ctx, int timeout_ms, struct store_shared *found)
 
 static void host_unlock(void *ctx, const struct store_shared *words)
 {
-	struct kit_process *process = ctx;
-	struct kit_machine *m = process->machine;
+	struct process *process = ctx;
+	struct machine *m = process->machine;
 
 	pthread_mutex_lock(&m->mutex);
 	if (alive(process)) {
@@ -86,7 +83,7 @@ static void host_unlock(void *ctx, const struct store_shared *words)
 
 static bool host_wanted(void *ctx)
 {
-	struct kit_machine *m = ((struct kit_process *)ctx)->machine;
+	struct machine *m = ((struct process *)ctx)->machine;
 
 	pthread_mutex_lock(&m->mutex);
 	bool wanted = m->wanted > 0;
@@ -96,8 +93,8 @@ static bool host_wanted(void *ctx)
 
 static void host_publish(void *ctx, uint64_t state, uint64_t record, bool durable)
 {
-	struct kit_process *process = ctx;
-	struct kit_machine *m = process->machine;
+	struct process *process = ctx;
+	struct machine *m = process->machine;
 
 	pthread_mutex_lock(&m->mutex);
 	if (alive(process)) {
@@ -113,8 +110,8 @@ static void host_publish(void *ctx, uint64_t state, uint64_t record, bool durabl
 
 static void host_durable(void *ctx, uint64_t state)
 {
-	struct kit_process *process = ctx;
-	struct kit_machine *m = process->machine;
+	struct process *process = ctx;
+	struct machine *m = process->machine;
 
 	pthread_mutex_lock(&m->mutex);
 	if (alive(process))
@@ -131,8 +128,8 @@ static int compare(const void *a, const void *b)
 
 static int host_pins(void *ctx, struct store_pins *pins)
 {
-	struct kit_process *process = ctx;
-	struct kit_machine *m = process->machine;
+	struct process *process = ctx;
+	struct machine *m = process->machine;
 
 	*pins = (struct store_pins){ .states = process->scan, .from = UINT64_MAX };
 	pthread_mutex_lock(&m->mutex);
@@ -148,8 +145,8 @@ static int host_pins(void *ctx, struct store_pins *pins)
 
 static void host_log(void *ctx, int level, const char *text)
 {
-	struct kit_process *process = ctx;
-	struct kit_machine *m = process->machine;
+	struct process *process = ctx;
+	struct machine *m = process->machine;
 
 	pthread_mutex_lock(&m->mutex);
 	if (!process->dead && !fault_killed(process->io)) {
@@ -163,18 +160,18 @@ static void host_log(void *ctx, int level, const char *text)
 
 /* ---- Machines ---- */
 
-void kit_machine_make(struct kit_machine *machine, uint64_t seed, const char *keep)
+void machine_make(struct machine *machine, uint64_t seed, const char *keep)
 {
 	struct store_options options = { .keep = keep, .file_flags = FILE_RAW };
 
-	*machine = (struct kit_machine){ .random = seed, .fd = scratch_open() };
+	*machine = (struct machine){ .random = seed, .fd = scratch_open() };
 	pthread_mutex_init(&machine->mutex, NULL);
 	pthread_cond_init(&machine->unlocked, NULL);
 	ck_assert_msg(store_create(machine->fd, &options) == 0, "%s", error_text());
 	machine->disk = fault_disk_new(machine->fd, seed + 1);
 }
 
-void kit_machine_free(struct kit_machine *machine)
+void machine_free(struct machine *machine)
 {
 	fault_disk_free(machine->disk);
 	close(machine->fd);
@@ -182,7 +179,7 @@ void kit_machine_free(struct kit_machine *machine)
 	pthread_mutex_destroy(&machine->mutex);
 }
 
-void kit_power_cut(struct kit_machine *machine, enum fault_cut how)
+void machine_power_cut(struct machine *machine, enum fault_cut how)
 {
 	int image = scratch_open();
 
@@ -191,33 +188,38 @@ void kit_power_cut(struct kit_machine *machine, enum fault_cut how)
 	fault_disk_free(machine->disk);
 	close(machine->fd);
 	machine->fd = image;
-	machine->disk = fault_disk_new(image, kit_random(machine, UINT64_MAX));
+	machine->disk = fault_disk_new(image, machine_random(machine, UINT64_MAX));
 	machine->words = (struct store_shared){ 0 };
 	machine->published_max = 0;
 	memset(machine->pins, 0, sizeof machine->pins);
 }
 
-int kit_attach(struct kit_machine *machine, struct kit_process *process)
+int process_attach(struct machine *machine, struct process *process)
 {
 	struct store_host host = { process, host_lock, host_unlock, host_wanted, host_publish, host_durable,
 		host_pins, host_log };
 	struct store_options options = { .async_ms = 60000 };
 	int rc;
 
-	*process = (struct kit_process){ .machine = machine, .io = fault_io(machine->disk) };
+	*process = (struct process){ .machine = machine, .io = fault_io(machine->disk) };
 	options.io = process->io;
 	rc = store_open(dup(machine->fd), false, &options, &host, &process->store);
+	fault_kill_at(process->io, machine->kill_attach);
+	machine->kill_attach = 0;
 	if (rc == 0 && (machine->words.visible == 0 || !machine->words.clean) && !machine->holder) {
 		rc = store_recover(process->store, 1000);
 		if (rc < 0) {
 			store_close(process->store);
 			process->store = NULL;
+			if (machine->holder == process)
+				machine->holder = NULL;
 		}
 	}
+	fault_kill_at(process->io, 0);
 	return rc;
 }
 
-int kit_detach(struct kit_process *process)
+int process_detach(struct process *process)
 {
 	int rc = store_close(process->store);
 
@@ -225,9 +227,9 @@ int kit_detach(struct kit_process *process)
 	return rc;
 }
 
-void kit_kill(struct kit_process *process)
+void process_kill(struct process *process)
 {
-	struct kit_machine *m = process->machine;
+	struct machine *m = process->machine;
 
 	fault_kill_at(process->io, 1);
 	process->dead = true;
@@ -249,7 +251,7 @@ static void key_make(unsigned key, uint8_t bytes[KEY_BYTES])
 	bytes[7] = (uint8_t)key;
 }
 
-int kit_put(struct txn *txn, unsigned key, uint32_t value)
+int values_put(struct txn *txn, unsigned key, uint32_t value)
 {
 	uint8_t name[KEY_BYTES], cell[64] = { 0 };
 	int rc = 0;
@@ -292,19 +294,25 @@ static int run_value(struct file *file, const struct cell *cell, uint32_t *value
 	return rc;
 }
 
-int kit_values_read(struct kit_process *process, uint64_t state, uint64_t record,
-                    struct kit_values *values)
+int values_read(struct process *process, uint64_t state, uint64_t record, struct values *values)
 {
-	struct pager pager = { .file = store_file(process->store) };
 	struct tree catalog;
 	int rc = store_catalog(process->store, state, record, &catalog);
+
+	return rc < 0 ? rc : values_read_tree(process, &catalog, values);
+}
+
+int values_read_tree(struct process *process, const struct tree *catalog, struct values *values)
+{
+	struct pager pager = { .file = store_file(process->store) };
+	int rc = 0;
 
 	memset(values, 0, sizeof *values);
 	for (unsigned key = 0; key < KIT_KEYS && rc == 0; key++) {
 		uint8_t name[KEY_BYTES];
 		struct cell cell;
 		key_make(key, name);
-		rc = tree_get(&pager, &catalog, name, sizeof name, &cell);
+		rc = tree_get(&pager, catalog, name, sizeof name, &cell);
 		if (rc == 0 && key >= KIT_RUN_KEYS)
 			rc = run_value(pager.file, &cell, &values->of[key]);
 		else if (rc == 0)
@@ -314,7 +322,7 @@ int kit_values_read(struct kit_process *process, uint64_t state, uint64_t record
 	return rc;
 }
 
-int kit_commit_one(struct kit_process *process, unsigned key, uint32_t value, bool async,
+int process_commit(struct process *process, unsigned key, uint32_t value, bool async,
                    struct state *state)
 {
 	struct commit_options options = { .async = async };
@@ -324,7 +332,7 @@ int kit_commit_one(struct kit_process *process, unsigned key, uint32_t value, bo
 
 	if (rc < 0)
 		return rc;
-	rc = kit_put(txn, key, value);
+	rc = values_put(txn, key, value);
 	if (rc < 0) {
 		store_abort(txn);
 		return rc;
@@ -344,9 +352,9 @@ static void report(void *ctx, const struct store_problem *problem)
 	        (unsigned long long)problem->state, problem->text);
 }
 
-int kit_check(struct kit_process *process)
+int process_check(struct process *process)
 {
-	struct kit_machine *m = process->machine;
+	struct machine *m = process->machine;
 	struct check_options options = { .history = true, .report = report };
 	struct state newest;
 	int rc = store_state(process->store, m->words.visible, m->words.record, &newest);

@@ -13,22 +13,23 @@
 #include <stdint.h>
 
 #include "engine/store.h"
-#include "io_fault.h"
+#include "tests/io_fault.h"
 
-enum { KIT_KEYS = 64, KIT_RUN_KEYS = 60, KIT_PINS = 8, KIT_LOGS = 8 };
+enum { KIT_KEYS = 200, KIT_RUN_KEYS = 196, KIT_PINS = 8, KIT_LOGS = 8 };
 
-struct kit_process;
+struct process;
 
-struct kit_machine {
+struct machine {
 	int fd;
 	struct fault_disk *disk;
 	uint64_t random;
+	uint64_t kill_attach;           /* the next attach dies at this operation of its recovery; 0: it does not */
 
 	/* shared memory */
 	pthread_mutex_t mutex;
 	pthread_cond_t  unlocked;
 	struct store_shared words;
-	struct kit_process *holder;
+	struct process *holder;
 	unsigned wanted;
 	uint64_t pins[KIT_PINS];        /* 0: none */
 	unsigned pin_scans;
@@ -40,8 +41,8 @@ struct kit_machine {
 	char last_log[512];
 };
 
-struct kit_process {
-	struct kit_machine *machine;
+struct process {
+	struct machine *machine;
 	struct store *store;
 	struct io *io;
 	bool dead;
@@ -50,31 +51,31 @@ struct kit_process {
 };
 
 /* A machine with an empty prefix on its disk. */
-void kit_machine_make(struct kit_machine *machine, uint64_t seed, const char *keep);
-void kit_machine_free(struct kit_machine *machine);
-uint64_t kit_random(struct kit_machine *machine, uint64_t below);
+void machine_make(struct machine *machine, uint64_t seed, const char *keep);
+void machine_free(struct machine *machine);
+uint64_t machine_random(struct machine *machine, uint64_t below);
 /* Power off, in the middle of whatever; all processes are gone (close them first). Power on. */
-void kit_power_cut(struct kit_machine *machine, enum fault_cut how);
+void machine_power_cut(struct machine *machine, enum fault_cut how);
 
 /* Attaches: a new process; recovers if shared memory asks for it. The store's result. */
-int  kit_attach(struct kit_machine *machine, struct kit_process *process);
+int  process_attach(struct machine *machine, struct process *process);
 /* Ends a process properly. */
-int  kit_detach(struct kit_process *process);
+int  process_detach(struct process *process);
 /* kill -9: nothing it does any more has an effect; its lock is free. */
-void kit_kill(struct kit_process *process);
+void process_kill(struct process *process);
 
 /* What a state holds: a number a key, 0 for none. */
-struct kit_values {
+struct values {
 	uint32_t of[KIT_KEYS];
 };
-int  kit_put(struct txn *txn, unsigned key, uint32_t value);
+int  values_put(struct txn *txn, unsigned key, uint32_t value);
 /* Reads all; checks each. 0 or the store's error. */
-int  kit_values_read(struct kit_process *process, uint64_t state, uint64_t record,
-                     struct kit_values *values);
+int  values_read(struct process *process, uint64_t state, uint64_t record, struct values *values);
+int  values_read_tree(struct process *process, const struct tree *catalog, struct values *values);
 /* One transaction that puts one value. */
-int  kit_commit_one(struct kit_process *process, unsigned key, uint32_t value, bool async,
+int  process_commit(struct process *process, unsigned key, uint32_t value, bool async,
                     struct state *state);
 /* store_check as of what is visible. */
-int  kit_check(struct kit_process *process);
+int  process_check(struct process *process);
 
 #endif

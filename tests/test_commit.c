@@ -5,41 +5,41 @@
 
 #include "duramen.h"
 #include "internal/error.h"
-#include "store_kit.h"
+#include "tests/store_kit.h"
 
 #define ok(call) ck_assert_msg((call) == 0, "%s: %s", #call, error_text())
 
 START_TEST(commits_one_after_the_other)
 {
-	struct kit_machine m;
-	struct kit_process p;
-	struct kit_values v;
+	struct machine m;
+	struct process p;
+	struct values v;
 	struct state s;
 
-	kit_machine_make(&m, 1, "all");
-	ok(kit_attach(&m, &p));
+	machine_make(&m, 1, "all");
+	ok(process_attach(&m, &p));
 	for (uint32_t i = 1; i <= 1000; i++) {
-		ok(kit_commit_one(&p, i % KIT_KEYS, i, false, &s));
+		ok(process_commit(&p, i % KIT_KEYS, i, false, &s));
 		ck_assert_uint_eq(m.words.visible, s.number);
 		ck_assert_uint_eq(m.words.durable, s.number);
 	}
-	ok(kit_values_read(&p, m.words.visible, m.words.record, &v));
+	ok(values_read(&p, m.words.visible, m.words.record, &v));
 	for (unsigned k = 0; k < KIT_KEYS; k++)
 		ck_assert_uint_eq(v.of[k] % KIT_KEYS, k);
-	ok(kit_check(&p));
-	ok(kit_detach(&p));
+	ok(process_check(&p));
+	ok(process_detach(&p));
 	ck_assert(m.words.clean);
-	ok(kit_attach(&m, &p));
-	ok(kit_values_read(&p, m.words.visible, m.words.record, &v));
+	ok(process_attach(&m, &p));
+	ok(values_read(&p, m.words.visible, m.words.record, &v));
 	ck_assert_uint_eq(v.of[1000 % KIT_KEYS], 1000);
-	ok(kit_detach(&p));
-	kit_power_cut(&m, FAULT_LOSE_ALL);
-	ok(kit_attach(&m, &p));
-	ok(kit_values_read(&p, m.words.visible, m.words.record, &v));
+	ok(process_detach(&p));
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	ok(process_attach(&m, &p));
+	ok(values_read(&p, m.words.visible, m.words.record, &v));
 	ck_assert_uint_eq(v.of[1000 % KIT_KEYS], 1000);
-	ok(kit_check(&p));
-	ok(kit_detach(&p));
-	kit_machine_free(&m);
+	ok(process_check(&p));
+	ok(process_detach(&p));
+	machine_free(&m);
 }
 END_TEST
 
