@@ -343,9 +343,10 @@ int dur_prefixes(dur_workspace *ws, uint64_t skip, dur_prefix_info *out, uint32_
  * Attaches the prefix called name, such as "my-org/app/settings". ws NULL: name is a path of a
  * file. After a crash, recovers it (the workspace's log is told).
  * flags: CREATE makes it if it is not there, with EXCLUSIVE it must not be; READ_ONLY refuses
- * transactions; HOLD_LOCK takes the writer lock now and keeps it until dur_detach(). For a new one:
- * MEMORY keeps it in memory only, gone with its last detach (name NULL: private to this process);
- * RAW gives its catalog raw keys. KEEP_GROUP and UNDO_GROUP, answers to DUR_E_PEER, come with group
+ * transactions and goes with neither CREATE nor HOLD_LOCK; HOLD_LOCK takes the writer lock now and
+ * keeps it until dur_detach(). For a new one: MEMORY keeps it in memory only, where others find it
+ * by its name until a reboot or dur_drop() (name NULL: private to this handle, gone with it); RAW
+ * gives its catalog raw keys. KEEP_GROUP and UNDO_GROUP, answers to DUR_E_PEER, come with group
  * commits.
  * o: keep counts for a new prefix only. memory_bytes bounds the memory of transactions, in bytes;
  * lock_ms, the default wait of dur_begin() and the wait of HOLD_LOCK, and async_ms are
@@ -403,7 +404,7 @@ typedef struct dur_commit_options {
  * Opens a state to read, DUR_LATEST or one by its number. Nobody waits for anybody, and the state
  * stays whole until it is closed, whatever the writer does.
  * o: flags ON_DISK takes the newest state that is on disk, where DUR_LATEST may be one an async
- * commit has only made visible.
+ * commit has only made visible; memory_bytes must be 0 in this release.
  * Lives: until dur_close(); the prefix must live longer. Pins the state in shared memory until
  * then.
  * Errors: DUR_E_GONE (not retained, or never was a state), -EUSERS (too many processes read this
@@ -418,7 +419,7 @@ int dur_snapshot(dur_prefix *p, uint64_t state, const dur_view_options *o, dur_v
  * processes.
  * o: memory_bytes, bytes of unwritten pages before it spills to the file, 0 as attached; lock_ms,
  * milliseconds to wait for the lock, 0 as attached; flags NO_WAIT does not wait at all, LENIENT
- * lets dur_commit() go on after a failed write.
+ * lets dur_commit() go on after a failed write; OPTIMISTIC comes later.
  * Lives: until dur_close(), on every path; the prefix must live longer.
  * Errors: DUR_E_LOCKED (the message names the holder), -EDEADLK (this thread already has a
  * transaction open on this prefix), DUR_E_READ_ONLY, DUR_E_FAILED, -ESTALE (another file lies at
@@ -429,9 +430,9 @@ int dur_snapshot(dur_prefix *p, uint64_t state, const dur_view_options *o, dur_v
 int dur_begin(dur_prefix *p, const dur_view_options *o, dur_view **txn);
 /*
  * Makes the transaction the newest state and wakes those who wait for it. On success txn is a
- * snapshot of the new state and its handles stay good. Without writes it makes a state all the
- * same, with its label. When it returns the state is on disk (default), or with ASYNC visible at
- * once and on disk within async_ms.
+ * snapshot of the new state and its handles stay good. When it returns the state is on disk
+ * (default), or with ASYNC visible at once and on disk within async_ms. Without a write or a label
+ * it makes no state: txn is then a snapshot of the state that it began on, *state its number.
  * o: label is text of at most 63 bytes, copied; name must be NULL in this release. *state, if state
  * is not NULL, is the new state's number. On failure txn is a transaction as before: close it, or
  * try again.
@@ -484,10 +485,10 @@ int dur_wait(dur_prefix *p, uint64_t after, int timeout_ms, uint64_t *state);
  */
 int dur_wait_any(dur_prefix *const *p, uint64_t *seen, uint32_t n, int timeout_ms);
 /*
- * Sleeps until state, of an async commit by any process, is on disk. The process that made it is
- * asked to flush now where it is this one; another's does so within its async_ms.
- * DUR_NONE: timed out. Errors: DUR_E_FAILED (it never will be: the flush failed, or a recovery left
- * it out), DUR_E_RANGE (no such state yet).
+ * Sleeps until state (DUR_LATEST: the newest) is on disk, of an async commit by any process. If
+ * this process holds the writer lock it flushes now; another one does so within its async_ms.
+ * DUR_NONE: timed out. Errors: DUR_E_FAILED (it never will be: a flush of this process failed),
+ * DUR_E_RANGE (no such state yet).
  * Threads: any. Cost: none if it is on disk; else a flush, shared.
  */
 int dur_sync(dur_prefix *p, uint64_t state, int timeout_ms);
@@ -496,7 +497,8 @@ int dur_sync(dur_prefix *p, uint64_t state, int timeout_ms);
  * dur_wait() last returned on p; a dur_wait() with timeout 0 quiets it. Do not read, write or close
  * it.
  * Lives: as long as p, which owns it.
- * Threads: any; each attachment has its own. Cost: the first call starts a thread of the library.
+ * Threads: any; the attachments of one prefix in a process share it, and what quiets it. Cost: the
+ * first call starts a thread of the library.
  */
 int dur_poll_fd(dur_prefix *p, int *fd);
 
@@ -522,7 +524,8 @@ int dur_poll_fd(dur_prefix *p, int *fd);
 dur_coll dur_root(dur_view *v);
 
 /*
- * Gives the value at key; value NULL only asks. DUR_NONE: nothing is there.
+ * Gives the value at key; value NULL only asks. The path "" is the collection itself. DUR_NONE:
+ * nothing is there.
  * Lives: *value borrows (see BORROWING); values of a page and more are read in place, without a
  * copy.
  * Cost: O(log n), no system call, no allocation.
@@ -538,7 +541,8 @@ int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *value
 /*
  * Sets the value at key, whether or not one is there. The value's tag is kept with it.
  * Errors: DUR_E_TYPE (a value that cannot be stored), DUR_E_MISUSE (a malformed one: a string that
- * is not UTF-8, digits that are no number).
+ * is not UTF-8, digits that are no number), DUR_E_RANGE (a time's nanoseconds or zone), DUR_E_PARENT
+ * (a path of several steps).
  * Cost: O(log n); pages are copied once per transaction. Large values are copied into the
  * transaction's memory.
  */
@@ -591,8 +595,8 @@ typedef struct dur_range {
  * Opens an iterator over the entries of r (NULL: all), before the first of them. A range that holds
  * nothing is fine. In a transaction it goes on through writes: after the last key it gave.
  * Lives: until dur_iter_close() or its view's close.
- * Errors: DUR_E_RANGE (part not below parts), DUR_E_TYPE (STARTS with a number, a bound that is no
- * key).
+ * Errors: DUR_E_RANGE (part not below parts), DUR_E_MISUSE (STARTS without from, or with to),
+ * DUR_E_TYPE (a bound that is no key).
  * Cost: O(log n); it comes from the view's pool.
  */
 int dur_scan(dur_coll c, const dur_range *r, dur_iter **it);
@@ -669,7 +673,8 @@ int dur_states(dur_prefix *p, uint64_t from, uint32_t flags, dur_state_info *out
  * that holds nothing else and is not listed. What it no longer keeps is gone for new snapshots at
  * once; its pages are used again as soon as no open snapshot needs them. The forms "for:30d" and
  * "every:1h" come later.
- * Errors: DUR_E_MISUSE (no such policy), those of dur_begin() and dur_commit().
+ * Errors: DUR_E_MISUSE (no policy), DUR_E_NAME (one that comes later), those of dur_begin() and
+ * dur_commit().
  * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit.
  */
 int dur_keep(dur_prefix *p, const char *policy);
@@ -705,8 +710,9 @@ typedef struct dur_problem { uint64_t page, state; const char *text; } dur_probl
 
 /*
  * Fills *out. live_bytes: pages of the newest state; retained_bytes: pages only older states need;
- * free_bytes: ready to be used again; commits and flushes: by this process; epoch: how often a
- * writer took over from a killed one. Threads: any. Cost: O(1).
+ * packed_bytes: 0 until packing comes; free_bytes: ready to be used again; commits: since it was
+ * created; flushes: by this process; epoch: how often a writer took over from a killed one; readers:
+ * processes with a slot, those that have read. Threads: any. Cost: O(1).
  */
 int dur_stat(dur_prefix *p, dur_prefix_stat *out);
 /*
