@@ -541,8 +541,8 @@ int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *value
 /*
  * Sets the value at key, whether or not one is there. The value's tag is kept with it.
  * Errors: DUR_E_TYPE (a value that cannot be stored), DUR_E_MISUSE (a malformed one: a string that
- * is not UTF-8, digits that are no number), DUR_E_RANGE (a time's nanoseconds or zone), DUR_E_PARENT
- * (a path of several steps).
+ * is not UTF-8, digits that are no number), DUR_E_RANGE (a time's nanoseconds or zone),
+ * DUR_E_PARENT (a path of several steps).
  * Cost: O(log n); pages are copied once per transaction. Large values are copied into the
  * transaction's memory.
  */
@@ -711,14 +711,15 @@ typedef struct dur_problem { uint64_t page, state; const char *text; } dur_probl
 /*
  * Fills *out. live_bytes: pages of the newest state; retained_bytes: pages only older states need;
  * packed_bytes: 0 until packing comes; free_bytes: ready to be used again; commits: since it was
- * created; flushes: by this process; epoch: how often a writer took over from a killed one; readers:
- * processes with a slot, those that have read. Threads: any. Cost: O(1).
+ * created; flushes: by this process; epoch: how often a writer took over from a killed one;
+ * readers: processes with a slot, those that have read. Threads: any. Cost: O(1).
  */
 int dur_stat(dur_prefix *p, dur_prefix_stat *out);
 /*
  * Lists live processes that have snapshots open on p, after the first skip. *n < cap: that was the
  * end. pid is as seen in that process's own namespace.
- * Threads: any. Cost: O(slots); held_bytes, the history between the pins.
+ * held_bytes is 0 in this release.
+ * Threads: any. Cost: O(slots).
  */
 int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n);
 /* What a view has cost since it was opened: counts and bytes. Threads: the view's. Cost: O(1). */

@@ -81,5 +81,14 @@ awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$SRC/README.md" > readme.
 expect "README.md: a program" 1 "$(grep -c 'int main' readme.c)"
 compile "README.md: the program" readme.c
 
+# The tour of README.md, as its reader types it: in the second terminal watch sees one state.
+sed -n '/^export PATH/,/^duramen check/p' "$SRC/README.md" | grep -v '^```' | grep '^duramen' > tour
+sed -i 's/^duramen watch/timeout 60 duramen watch --count 1 --after 3/' tour
+sed -i 's/^duramen put .*font-size.*/&\nwait/; s/^timeout.*/{ & \n} >\/dev\/null \&/' tour
+tour=$(PATH=$BUILD:$PATH DURAMEN_ROOT=$scratch/tour-data bash -e tour 2>&1)
+expect "README.md: the tour" 0 $?
+expect "README.md: the tour's answers" "$(printf '"dark"\n"light"')" "$(sed -n '/^"/p' <<< "$tour")"
+expect "README.md: the tour ends with a check" "my-org/settings is sound" "$(tail -n 1 <<< "$tour")"
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
