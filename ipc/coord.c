@@ -80,7 +80,8 @@ int coord_open(const char *path, unsigned mode, const struct coord_identity *ide
 
 	pthread_mutex_lock(&list_mutex);
 	*fresh = true;
-	rc = path ? coord_file_open(c, path, mode, identity, fresh) : file_open_anonymous(c, identity);
+	rc = path ? coord_file_open(c, path, mode, identity, fresh)
+	          : coord_file_open_anonymous(c, identity);
 	if (rc == 0) {
 		c->next = list;
 		list = c;
@@ -139,10 +140,10 @@ int coord_claim_alone(struct coord *coord)
 
 	if (coord->dead)
 		return coord_dead();
-	rc = file_lock(coord->fd, LAYOUT_LOCK_CLAIM, F_WRLCK);
+	rc = coord_file_lock(coord->fd, LAYOUT_LOCK_CLAIM, F_WRLCK);
 	if (rc != 1)
 		return rc;
-	file_locked(coord->fd, LAYOUT_LOCK_CLAIM, &pid);
+	coord_file_locked(coord->fd, LAYOUT_LOCK_CLAIM, &pid);
 	return error_set(-EBUSY, "other processes (%u) have the prefix attached: detach them first",
 	                 pid);
 }

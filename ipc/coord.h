@@ -2,11 +2,11 @@
 /*
  * The coordination file: the shared words of one prefix. It holds reader slots with their pins, the
  * published state, the words of the writer lock and the futexes. Nothing in it is needed after a
- * reboot: it is stamped with boot id, prefix UUID, device and inode of the page file, and reset, under
- * an exclusive lock, when any of them differs.
+ * reboot: it is stamped with boot id, prefix UUID, device and inode of the page file, and reset,
+ * under an exclusive lock, when any of them differs.
  *
- * One `struct coord` a process and coordination file, shared by its threads (the registry in prefixes/
- * sees to it): POSIX record locks do not conflict within a process.
+ * One `struct coord` a process and coordination file, shared by its threads (the registry in
+ * prefixes/ sees to it): POSIX record locks do not conflict within a process.
  */
 #ifndef DURAMEN_IPC_COORD_H
 #define DURAMEN_IPC_COORD_H
@@ -31,7 +31,9 @@ struct coord_identity {
  */
 int coord_open(const char *path, unsigned mode, const struct coord_identity *identity,
                struct coord **coord, bool *fresh);
-/* Releases this process's slot and frees coord. In a forked child: frees memory only. NULL is fine. */
+/*
+ * Releases this process's slot and frees coord. In a forked child: frees memory only. NULL is fine.
+ */
 void coord_close(struct coord *coord);
 /* The child of a fork: closes descriptors without unlocking anything. Called once per coord. */
 void coord_forked(struct coord *coord);
@@ -46,7 +48,10 @@ struct coord_published {
 
 /* Lock-free (ring of record addresses, model m1). *out.state 0 when nothing is published yet. */
 void coord_load(const struct coord *coord, struct coord_published *out);
-/* Ring entry, state, fence, futex words, wake. durable: state is on disk too. Only under the writer lock. */
+/*
+ * Ring entry, state, fence, futex words, wake. durable: state is on disk too. Only under the writer
+ * lock.
+ */
 void coord_publish(struct coord *coord, uint64_t state, uint64_t record, bool durable);
 /* A visible state has become durable. Only under the writer lock or by the process that flushes. */
 void coord_set_durable(struct coord *coord, uint64_t durable);
@@ -56,7 +61,7 @@ void coord_set_durable(struct coord *coord, uint64_t durable);
 struct coord_writer {
 	uint64_t next;          /* the next state number to hand out, when clean */
 	uint64_t epoch;         /* bumped at each takeover */
-	bool     unclean;       /* I6: set on taking the lock, cleared only after a successful flush */
+	bool     unclean;       /* I6: set on taking the lock, cleared after a successful flush */
 };
 void coord_writer_get(const struct coord *coord, struct coord_writer *out);
 void coord_writer_set(struct coord *coord, const struct coord_writer *words);
@@ -69,9 +74,11 @@ struct coord_holder {
 	int64_t  since_ns;      /* CLOCK_REALTIME */
 };
 /*
- * Takes the exclusive flock on fd (between processes only: among threads of one process the caller has
- * a mutex) and enters this process as the holder. timeout_ms: -1 for ever, 0 not at all. A waiter sets
- * the "writer wanted" word; DUR_E_LOCKED with a message that says which process holds it, since when.
+ * Takes the exclusive flock on fd (between processes only: among threads of one process the caller
+ * has a mutex) and enters this process as the holder. timeout_ms: -1 for ever, 0 not at all. A
+ * waiter sets the "writer wanted" word; DUR_E_LOCKED with a message that says which process holds
+ * it, since when. -ESTALE: the coordination file was removed or replaced at its path while this
+ * process had it open.
  */
 int coord_lock(struct coord *coord, int fd, int timeout_ms);
 /* Clears the holder, unlocks, wakes who waits for the lock. */
@@ -90,9 +97,10 @@ struct coord_pin {
 };
 
 /*
- * Pins the published state and gives its number and record (out->durable is not set). No system call
- * once this process has a slot (the first pin of a process claims one). Lock-free but for the overflow
- * cell. Errors: -EUSERS, all slots taken by live processes (the message says so).
+ * Pins the published state and gives its number and record (out->durable is not set). No system
+ * call once this process has a slot (the first pin of a process claims one). Lock-free but for the
+ * overflow cell. 1: nothing is published yet, nothing is pinned. Errors: -EUSERS, all slots taken
+ * by live processes (the message says so); DUR_E_CORRUPT, the file is damaged.
  */
 int coord_pin_latest(struct coord *coord, struct coord_pin *pin, struct coord_published *out);
 /* Pins any state number S. The caller then pins the newest anew and looks S up in it. */
@@ -122,8 +130,8 @@ int coord_readers(struct coord *coord, uint64_t skip, struct coord_reader *out, 
 int coord_attached(struct coord *coord, uint32_t *n);
 
 /*
- * Every process that has the coordination file open holds a shared claim on it. Returns 0 when this process
- * is the only one (and keeps others out until coord_close), -EBUSY otherwise. For drop.
+ * Every process that has the coordination file open holds a shared claim on it. Returns 0 when this
+ * process is the only one (and keeps others out until coord_close), -EBUSY otherwise. For drop.
  */
 int coord_claim_alone(struct coord *coord);
 
@@ -131,16 +139,17 @@ int coord_claim_alone(struct coord *coord);
 
 enum coord_what { COORD_VISIBLE, COORD_DURABLE };
 /*
- * Sleeps until the word of any of the n coords differs from after[i] (newer: state > after[i]), with a
- * short spin first, then futexes in bounded parks. 0, or 1 on timeout (-1: none, 0: only look).
- * On return after[i] is the newest of each. A woken waiter passes the wake on (model m4).
+ * Sleeps until the word of any of the n coords differs from after[i] (newer: state > after[i]),
+ * with a short spin first, then futexes in bounded parks. 0, or 1 on timeout (-1: none, 0: only
+ * look). On return after[i] is the newest of each. A woken waiter passes the wake on (model m4).
  * -EINTR when a signal arrived? No: signals do not end a wait.
  */
 int coord_wait(struct coord *const *coords, uint64_t *after, uint32_t n, enum coord_what what,
                int timeout_ms);
 /*
- * A descriptor that polls readable while a state newer than the last coord_poll_seen() is visible. Made at
- * the first call (an eventfd and a thread of the library that waits on the futex); owned by coord.
+ * A descriptor that polls readable while a state newer than the last coord_poll_seen() is visible.
+ * Made at the first call (an eventfd and a thread of the library that waits on the futex); owned by
+ * coord.
  */
 int coord_poll_fd(struct coord *coord, int *fd);
 void coord_poll_seen(struct coord *coord, uint64_t state);

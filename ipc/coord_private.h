@@ -71,15 +71,15 @@ int coord_dead(void);
  * device, inode.
  */
 int coord_file_open(struct coord *coord, const char *path, unsigned mode,
-              const struct coord_identity *identity, bool *fresh);
-int file_open_anonymous(struct coord *coord, const struct coord_identity *identity);
+                    const struct coord_identity *identity, bool *fresh);
+int coord_file_open_anonymous(struct coord *coord, const struct coord_identity *identity);
 /*
  * fcntl record lock of one byte; type F_RDLCK, F_WRLCK or F_UNLCK. 0, 1 (somebody else has it), or
  * -errno.
  */
-int file_lock(int fd, int64_t offset, int type);
+int coord_file_lock(int fd, int64_t offset, int type);
 /* Whether another process holds a lock on the byte. Takes none itself. 1 yes, 0 no, or -errno. */
-int file_locked(int fd, int64_t offset, uint32_t *pid);
+int coord_file_locked(int fd, int64_t offset, uint32_t *pid);
 
 /* ---- coord.c ---- */
 

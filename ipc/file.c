@@ -61,7 +61,7 @@ struct attempt {
 
 /* ---- Locks ---- */
 
-int file_lock(int fd, int64_t offset, int type)
+int coord_file_lock(int fd, int64_t offset, int type)
 {
 	struct flock lock = {
 		.l_type = (short)type,
@@ -80,7 +80,7 @@ int file_lock(int fd, int64_t offset, int type)
 	return 0;
 }
 
-int file_locked(int fd, int64_t offset, uint32_t *pid)
+int coord_file_locked(int fd, int64_t offset, uint32_t *pid)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -316,7 +316,9 @@ static bool still_there(const struct attempt *a)
 
 /* ---- Joining and resetting ---- */
 
-/* The name of a file that is about to replace the one at path; left there by who is killed at it. */
+/*
+ * The name of a file that is about to replace the one at path; left there by who is killed at it.
+ */
 static int new_path(const struct attempt *a, char path[PATH_MAX])
 {
 	if (snprintf(path, PATH_MAX, "%s.new", a->path) >= PATH_MAX)
@@ -346,9 +348,9 @@ static int file_replace(struct attempt *a)
 	if (rc == 0 && fchmod(fd, st.st_mode & 0777) != 0)
 		rc = error_system(errno, "cannot set the permission of %s", path);
 	if (rc == 0)
-		rc = file_lock(fd, LAYOUT_LOCK_OPENING, F_WRLCK);
+		rc = coord_file_lock(fd, LAYOUT_LOCK_OPENING, F_WRLCK);
 	if (rc == 0)
-		rc = file_lock(fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
+		rc = coord_file_lock(fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
 	if (rc == 0 && rename(path, a->path) != 0)
 		rc = error_system(errno, "cannot rename %s", path);
 	if (rc != 0) {
@@ -372,7 +374,7 @@ static int refuse_reset(const struct attempt *a, int verdict)
 	                  : verdict == FILE_OLDER    ? "of an older version"
 	                                             : "damaged";
 
-	file_locked(a->fd, LAYOUT_LOCK_CLAIM, &pid);
+	coord_file_locked(a->fd, LAYOUT_LOCK_CLAIM, &pid);
 	return error_set(-EBUSY,
 	                 "the coordination file %s is %s, and other processes (%u) have it "
 	                 "open: stop them, then try again",
@@ -388,12 +390,12 @@ static int file_join(struct attempt *a)
 	if (verdict < 0)
 		return verdict;
 	if (verdict == FILE_GOOD) {
-		rc = file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
+		rc = coord_file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
 		if (rc == 1) /* claimed alone: it is being dropped */
-			file_locked(a->fd, LAYOUT_LOCK_CLAIM, &a->busy_pid);
+			coord_file_locked(a->fd, LAYOUT_LOCK_CLAIM, &a->busy_pid);
 		return rc == 1 ? AGAIN : rc;
 	}
-	rc = file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_WRLCK);
+	rc = coord_file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_WRLCK);
 	if (rc < 0)
 		return rc;
 	a->fresh = true;
@@ -404,7 +406,7 @@ static int file_join(struct attempt *a)
 		return rc;
 	unlink(leftover);
 	rc = contents_reset(a->fd, &a->want, a->path);
-	return rc ? rc : file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
+	return rc ? rc : coord_file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
 }
 
 static int file_attempt(struct attempt *a)
@@ -416,9 +418,9 @@ static int file_attempt(struct attempt *a)
 	a->fresh = false;
 	rc = descriptor_open(a);
 	if (rc == 0)
-		rc = file_lock(a->fd, LAYOUT_LOCK_OPENING, F_WRLCK);
+		rc = coord_file_lock(a->fd, LAYOUT_LOCK_OPENING, F_WRLCK);
 	if (rc == 1 && a->fd >= 0)
-		file_locked(a->fd, LAYOUT_LOCK_OPENING, &a->busy_pid);
+		coord_file_locked(a->fd, LAYOUT_LOCK_OPENING, &a->busy_pid);
 	if (rc == 0 && !still_there(a))
 		rc = AGAIN;
 	if (rc == 0)
@@ -428,7 +430,7 @@ static int file_attempt(struct attempt *a)
 	if (rc == 0 && fstat(a->fd, &st) != 0)
 		rc = error_system(errno, "coordination file %s", a->path);
 	if (rc == 0)
-		rc = file_lock(a->fd, LAYOUT_LOCK_OPENING, F_UNLCK);
+		rc = coord_file_lock(a->fd, LAYOUT_LOCK_OPENING, F_UNLCK);
 	if (rc == 0) {
 		a->coord->fd = a->fd;
 		a->coord->device = st.st_dev;
@@ -445,7 +447,7 @@ static int file_attempt(struct attempt *a)
 }
 
 int coord_file_open(struct coord *coord, const char *path, unsigned mode,
-              const struct coord_identity *identity, bool *fresh)
+                    const struct coord_identity *identity, bool *fresh)
 {
 	struct attempt a = { .coord = coord, .path = path, .mode = mode ? mode : 0600 };
 	int64_t deadline = clock_deadline(OPENING_WAIT_MS);
@@ -466,7 +468,7 @@ int coord_file_open(struct coord *coord, const char *path, unsigned mode,
 	return rc;
 }
 
-int file_open_anonymous(struct coord *coord, const struct coord_identity *identity)
+int coord_file_open_anonymous(struct coord *coord, const struct coord_identity *identity)
 {
 	struct layout_stamp stamp;
 	struct stat st;
@@ -481,7 +483,7 @@ int file_open_anonymous(struct coord *coord, const struct coord_identity *identi
 	if (rc == 0 && fstat(fd, &st) != 0)
 		rc = error_system(errno, "coordination file in memory");
 	if (rc == 0)
-		rc = file_lock(fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
+		rc = coord_file_lock(fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
 	if (rc == 0)
 		rc = file_map(coord, fd);
 	if (rc != 0) {

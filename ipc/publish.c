@@ -55,6 +55,21 @@ static void wake_few(const struct coord *coord, enum coord_what what, const shar
 		futex_wake(wait_word(coord, what), WAKE_FEW, true);
 }
 
+/*
+ * Upwards only: a thread that ends a flush and one that publishes may come here at once. true: raised.
+ */
+static bool durable_raise(struct coord *coord, uint64_t state)
+{
+	shared_u64 *word = wait_word(coord, COORD_DURABLE);
+	uint64_t is = load_relaxed(word);
+
+	while (is < state)
+		if (atomic_compare_exchange_weak_explicit(word, &is, state, memory_order_release,
+		                                          memory_order_relaxed))
+			return true;
+	return false;
+}
+
 void coord_publish(struct coord *coord, uint64_t state, uint64_t record, bool durable)
 {
 	struct layout_published *p;
@@ -78,7 +93,7 @@ void coord_publish(struct coord *coord, uint64_t state, uint64_t record, bool du
 	 * durable, which the next one makes so. Durable is never above visible.
 	 */
 	if (durable)
-		store_release(&p->durable, state);
+		durable_raise(coord, state);
 	fence_full(); /* m4 F2 */
 	wake_few(coord, COORD_VISIBLE, &coord->shared->waiters.visible);
 	if (durable)
@@ -87,14 +102,8 @@ void coord_publish(struct coord *coord, uint64_t state, uint64_t record, bool du
 
 void coord_set_durable(struct coord *coord, uint64_t durable)
 {
-	shared_u64 *word;
-
-	if (coord->dead)
+	if (coord->dead || !durable_raise(coord, durable))
 		return;
-	word = wait_word(coord, COORD_DURABLE);
-	if (load_relaxed(word) >= durable)
-		return;
-	store_release(word, durable);
 	fence_full();
 	wake_few(coord, COORD_DURABLE, &coord->shared->waiters.durable);
 }

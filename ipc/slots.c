@@ -45,7 +45,7 @@ static int slot_claim_locked(struct coord *coord)
 	for (uint32_t i = 0; i < LAYOUT_SLOTS; i++) {
 		struct layout_slot *slot = &coord->shared->slots[i];
 		uint32_t seen = load_relaxed(used);
-		int rc = file_lock(coord->fd, lock_offset(i), F_WRLCK);
+		int rc = coord_file_lock(coord->fd, lock_offset(i), F_WRLCK);
 
 		if (rc < 0)
 			return rc;
@@ -95,7 +95,7 @@ void slot_leave(struct coord *coord)
 		coord->slot_index = SLOT_NONE;
 		slot_zero(&coord->shared->slots[i]);
 		/* Cannot fail; and closing the file, which comes next, unlocks too. */
-		file_lock(coord->fd, lock_offset(i), F_UNLCK);
+		coord_file_lock(coord->fd, lock_offset(i), F_UNLCK);
 	}
 	pthread_mutex_unlock(&coord->slots_mutex);
 }
@@ -109,10 +109,10 @@ int slot_clear_dead(struct coord *coord, uint32_t i)
 		pthread_mutex_unlock(&coord->slots_mutex);
 		return 0;
 	}
-	rc = file_lock(coord->fd, lock_offset(i), F_WRLCK);
+	rc = coord_file_lock(coord->fd, lock_offset(i), F_WRLCK);
 	if (rc == 0) {
 		slot_zero(&coord->shared->slots[i]);
-		rc = file_lock(coord->fd, lock_offset(i), F_UNLCK);
+		rc = coord_file_lock(coord->fd, lock_offset(i), F_UNLCK);
 	}
 	pthread_mutex_unlock(&coord->slots_mutex);
 	return rc < 0 ? rc : rc == 0;
@@ -126,7 +126,7 @@ int slot_alive(struct coord *coord, uint32_t i)
 	 * The mutex: our own slot must not be asked for, and this thread may see it claimed late.
 	 */
 	pthread_mutex_lock(&coord->slots_mutex);
-	rc = coord->slot_index == (int)i ? 1 : file_locked(coord->fd, lock_offset(i), NULL);
+	rc = coord->slot_index == (int)i ? 1 : coord_file_locked(coord->fd, lock_offset(i), NULL);
 	pthread_mutex_unlock(&coord->slots_mutex);
 	return rc;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For the tests of ipc/: other processes. A peer is this very program run again (fork and exec) in a named
- * role; test and peer speak in single bytes, a peer's standard input and output being the pipes. Peers are
- * killed, never asked to end, unless the test wants them to: a peer whose input ends exits by itself.
+ * For the tests of ipc/: other processes. A peer is this very program run again (fork and exec) in
+ * a named role; test and peer speak in single bytes, a peer's standard input and output being the
+ * pipes. Peers are killed, never asked to end, unless the test wants them to: a peer whose input
+ * ends exits by itself.
  */
 #ifndef DURAMEN_TESTS_IPC_KIT_H
 #define DURAMEN_TESTS_IPC_KIT_H
@@ -15,7 +16,7 @@
 
 struct peer {
 	pid_t pid;
-	int in, out; /* the test's ends: what it says goes to `in`, what it hears comes from `out` */
+	int in, out; /* the ends of the test, which writes to `in` and reads from `out` */
 };
 
 struct role {
@@ -26,7 +27,10 @@ struct role {
 /* For main(): runs a role if asked to, else the suite. The result is the exit status. */
 int kit_main(int argc, char **argv, const struct role *roles, Suite *suite);
 
-/* A path in a scratch folder of this test case, removed by kit_clean(). Static storage, four in turn. */
+/*
+ * A path in a scratch folder of this test case, removed by kit_clean(). Static storage, four in
+ * turn.
+ */
 const char *kit_path(const char *name);
 void kit_clean(void);
 

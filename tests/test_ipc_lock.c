@@ -64,8 +64,9 @@ static void teardown(void)
 /* ---- Peers ---- */
 
 /*
- * hold PATH NAME: L locks, U unlocks, W waits until somebody wants the lock, F forks a child that goes on
- * with its handles dead and its descriptors closed, as the library's fork handler leaves it.
+ * hold PATH NAME: L locks, U unlocks, W waits until somebody wants the lock, F forks a child that
+ * goes on with its handles dead and its descriptors closed, as the library's fork handler leaves
+ * it.
  */
 static int role_hold(int argc, char **argv)
 {
@@ -110,7 +111,10 @@ static int role_loop(int argc, char **argv)
 
 	(void)argc;
 	while (coord_lock(c, file, -1) == 0) {
-		/* A predecessor may have been killed between the two; a living one never stops there. */
+		/*
+		 * A predecessor may have been killed between the two; a living one never stops
+		 * there.
+		 */
 		s->after = s->before;
 		s->before++;
 		for (unsigned i = 0; i < 200; i++)

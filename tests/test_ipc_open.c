@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening the coordination file: whatever lies at its path is joined, reset, replaced or refused. */
+/*
+ * Opening the coordination file: whatever lies at its path is joined, reset, replaced or refused.
+ */
 #include "ipc_kit.h"
 
 #include "internal/error.h"
@@ -17,7 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A second descriptor in the process that has the file open would drop its locks: only when it has not. */
+/*
+ * A second descriptor in the process that has the file open would drop its locks: only when it has
+ * not.
+ */
 static void patch(const char *path, off_t at, const void *data, size_t n)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -81,7 +86,10 @@ static void expect_reset(const char *path, unsigned n)
 
 /* ---- Peers ---- */
 
-/* open PATH IDENTITY: says + when it has it open, - when not; on L tries the writer lock of PATH.pages. */
+/*
+ * open PATH IDENTITY: says + when it has it open, - when not; on L tries the writer lock of
+ * PATH.pages.
+ */
 static int role_open(int argc, char **argv)
 {
 	char pages[4096];
@@ -272,14 +280,19 @@ START_TEST(garbage_behind_a_good_stamp)
 			garbage[i] = round == 0 ? UINT64_MAX : kit_random(&random);
 		patch(path, LAYOUT_STAMP_BYTES, garbage, sizeof garbage);
 		ck_assert_int_eq(open_as(path, 0, &coord, &fresh), 0);
-		/* All ones agree with each other: nothing to see here, the record's page will tell. */
+		/*
+		 * All ones agree with each other: nothing to see here, the record's page will tell.
+		 */
 		ck_assert_int_eq(coord_pin_latest(coord, &pin, &p), round ? DUR_E_CORRUPT : 0);
 		ck_assert_uint_eq(pin.kind != 0, round == 0);
 		ck_assert(visible(coord) == (round ? 0 : UINT64_MAX));
 		coord_unpin(coord, &pin);
 		ck_assert_int_eq(coord_readers(coord, 0, readers, 4, &n), 0);
 		ck_assert_uint_eq(n, 0);
-		/* Nobody holds the slots' locks, so their pins are wiped: 32 slots a scan, and 512 slots. */
+		/*
+		 * Nobody holds the slots' locks, so their pins are wiped: 32 slots a scan, and 512
+		 * slots.
+		 */
 		for (unsigned i = 0; i < 20; i++)
 			ck_assert_int_eq(coord_scan(coord, &pins), 0);
 		ck_assert_uint_eq(pins.n, 0);
@@ -327,7 +340,9 @@ START_TEST(second_open_is_refused_without_harm)
 	ck_assert_int_eq(coord_pin_latest(coord, &pin, &p), 0);
 	ck_assert_int_eq(open_as(path, 0, &second, &fresh), DUR_E_MISUSE);
 	ck_assert_int_eq(open_as(path, 1, &second, &fresh), DUR_E_MISUSE);
-	/* Had it opened and closed the file, our claim would be gone and the peer would be alone. */
+	/*
+	 * Had it opened and closed the file, our claim would be gone and the peer would be alone.
+	 */
 	peer_start(&peer, "open", path, "0", NULL);
 	ck_assert_int_eq(peer_hear(&peer), '+');
 	peer_say(&peer, 'A');

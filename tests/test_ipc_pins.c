@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pins, the scan, and slots of the dead; rules m3 and m3b. Reuse under pins is in test_ipc_reuse.c. */
+/*
+ * Pins, the scan, and slots of the dead; rules m3 and m3b. Reuse under pins is in test_ipc_reuse.c.
+ */
 #include "ipc_kit.h"
 
 #include "internal/error.h"
@@ -73,8 +75,8 @@ static void expect_pins(size_t n, const uint64_t *states)
 /* ---- Peers ---- */
 
 /*
- * pins PATH: L pins the latest, 0..9 pins that state, O pins state 1 until the overflow cell has it,
- * S scans, F forks a child that sleeps with its handles dead; the child answers.
+ * pins PATH: L pins the latest, 0..9 pins that state, O pins state 1 until the overflow cell has
+ * it, S scans, F forks a child that sleeps with its handles dead; the child answers.
  */
 static int role_pins(int argc, char **argv)
 {

@@ -139,8 +139,9 @@ END_TEST
 /* ---- Writers that are killed ---- */
 
 /*
- * publish PATH: publishes as fast as it can, with gaps, durable or not. It goes on from what is published, as
- * the next writer does, and sets the words: `unclean` is cleared only when next is even.
+ * publish PATH: publishes as fast as it can, with gaps, durable or not. It goes on from what is
+ * published, as the next writer does, and sets the words: `unclean` is cleared only when next is
+ * even.
  */
 static int role_publish(int argc, char **argv)
 {

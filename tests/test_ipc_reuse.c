@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pins are for: a page that a reader may still read is never used again. A world of pages, one a state,
- * in memory shared by all; a writer that publishes, retires, scans and reuses as fast as it can; readers in
- * threads and processes that open the latest or an old state and find on its page that state's number for
- * as long as they hold it. Processes are killed and started anew all the time.
+ * What pins are for: a page that a reader may still read is never used again. A world of pages, one
+ * a state, in memory shared by all; a writer that publishes, retires, scans and reuses as fast as
+ * it can; readers in threads and processes that open the latest or an old state and find on its
+ * page that state's number for as long as they hold it. Processes are killed and started anew all
+ * the time.
  *
- * Seen to fail, each in some runs of six, without m1 R1, R2, R3, R6, R8, m2 R4, m3 R4 and m3b O3: the
- * reader who is cheated finds another number.
+ * Seen to fail, each in some runs of six, without m1 R1, R2, R3, R6, R8, m2 R4, m3 R4 and m3b O3:
+ * the reader who is cheated finds another number.
  */
 #include "ipc_kit.h"
 
@@ -135,7 +136,10 @@ static void *reader_thread(void *argument)
 	return NULL;
 }
 
-/* reader COORD WORLD SEED MODE: 0 reads in two threads, 1 in the overflow cell, which it leaves often. */
+/*
+ * reader COORD WORLD SEED MODE: 0 reads in two threads, 1 in the overflow cell, which it leaves
+ * often.
+ */
 static int role_reader(int argc, char **argv)
 {
 	uint64_t seeds[2] = { strtoull(argv[2], NULL, 0), strtoull(argv[2], NULL, 0) + 77 };
@@ -192,7 +196,10 @@ static void free_pages(void)
 	ck_assert_int_eq(coord_scan(coord, &writer.pins), 0);
 	for (unsigned p = 0; p < PAGES; p++) {
 		if (writer.born[p] && writer.dropped[p] && !pinned(writer.born[p])) {
-			/* Spoilt at once, so that who still reads it is caught before it is used again. */
+			/*
+			 * Spoilt at once, so that who still reads it is caught before it is used
+			 * again.
+			 */
 			atomic_store_explicit(&world->page[p], 0, memory_order_relaxed);
 			writer.born[p] = 0;
 			writer.dropped[p] = false;
@@ -200,7 +207,10 @@ static void free_pages(void)
 	}
 }
 
-/* Stops a reader at any instruction, in the middle of opening too, and lets it go on some commits later. */
+/*
+ * Stops a reader at any instruction, in the middle of opening too, and lets it go on some commits
+ * later.
+ */
 static void stop_or_go(uint64_t *random)
 {
 	if (writer.stopped) {
@@ -255,7 +265,10 @@ START_TEST(readers_keep_their_pages)
 
 	snprintf(coord_path, sizeof coord_path, "%s", kit_path("c"));
 	snprintf(world_path, sizeof world_path, "%s", kit_path("w"));
-	/* With one, a reader who is late by one commit is too late; with four, old states can be opened. */
+	/*
+	 * With one, a reader who is late by one commit is too late; with four, old states can be
+	 * opened.
+	 */
 	writer.keep = _i == 0 ? 1 : MOST_RETAINED;
 	world = world_map(world_path);
 	coord = kit_open(coord_path, 0);
@@ -304,7 +317,9 @@ START_TEST(readers_keep_their_pages)
 }
 END_TEST
 
-/* Nothing but opening and closing, against nothing but commits: races of single stores (m1 R1, R2). */
+/*
+ * Nothing but opening and closing, against nothing but commits: races of single stores (m1 R1, R2).
+ */
 static void *tight_thread(void *argument)
 {
 	struct coord_published p;

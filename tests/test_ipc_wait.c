@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting for states: on one coordination file or many, with or without futex_waitv, by call or by poll. */
+/*
+ * Waiting for states: on one coordination file or many, with or without futex_waitv, by call or by
+ * poll.
+ */
 #include "ipc_kit.h"
 
 #include "internal/error.h"
@@ -57,7 +60,10 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* From now on futex_waitv fails as a container's filter may have it. Only this test's process is changed. */
+/*
+ * From now on futex_waitv fails as a container's filter may have it. Only this test's process is
+ * changed.
+ */
 static void forbid_waitv(int e)
 {
 	struct sock_filter code[] = {
