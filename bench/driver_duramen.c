@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Duramen through duramen.h alone, with default options: a prefix whose catalog has raw keys. It
- * appears twice, with retention "last:1" (like the others, which keep no history) and "all".
+ * appears twice, with retention "last:1" (like the others, which keep no history) and "all". A load in
+ * the order of keys is put many at a time, with a copy of each entry, as a program that loads would do.
  */
 #include <duramen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "driver.h"
 
 struct driver_handle {
@@ -15,7 +17,9 @@ struct driver_handle {
 	dur_coll       root;    /* of that view */
 	bool           lazy;
 	uint64_t       newest;  /* the last state committed here */
+	uint32_t       waiting; /* entries of a load that are not put yet */
 	dur_value      keys[DRIVER_BATCH], values[DRIVER_BATCH];
+	unsigned char  bytes[DRIVER_BATCH][DATA_KEY + DATA_VALUE];
 };
 
 static int duramen_fail(const char *call, int rc)
@@ -90,12 +94,33 @@ static int duramen_begin(driver_handle *h)
 	return 0;
 }
 
+static int put_waiting(driver_handle *h)
+{
+	int rc = dur_put_many(h->root, h->keys, h->values, h->waiting);
+
+	h->waiting = 0;
+	return rc ? duramen_fail("dur_put_many", rc) : 0;
+}
+
+static int put_later(driver_handle *h, const unsigned char *key, const unsigned char *value)
+{
+	unsigned char *copy = h->bytes[h->waiting];
+
+	memcpy(copy, key, DATA_KEY);
+	memcpy(copy + DATA_KEY, value, DATA_VALUE);
+	h->keys[h->waiting] = DUR_BYTES(copy, DATA_KEY);
+	h->values[h->waiting] = DUR_BYTES(copy + DATA_KEY, DATA_VALUE);
+	return ++h->waiting == DRIVER_BATCH ? put_waiting(h) : 0;
+}
+
 static int duramen_put(driver_handle *h, const unsigned char *key, const unsigned char *value,
                        bool ascending)
 {
-	int rc = dur_put(h->root, &DUR_BYTES(key, DATA_KEY), &DUR_BYTES(value, DATA_VALUE));
+	int rc;
 
-	(void)ascending;
+	if (ascending)
+		return put_later(h, key, value);
+	rc = dur_put(h->root, &DUR_BYTES(key, DATA_KEY), &DUR_BYTES(value, DATA_VALUE));
 	return rc ? duramen_fail("dur_put", rc) : 0;
 }
 
@@ -109,8 +134,11 @@ static int duramen_end(driver_handle *h)
 static int duramen_commit(driver_handle *h)
 {
 	dur_commit_options options = { .flags = h->lazy ? DUR_ASYNC : 0 };
-	int rc = dur_commit(h->view, &options, &h->newest);
+	int rc;
 
+	if (h->waiting && put_waiting(h))
+		return -1;
+	rc = dur_commit(h->view, &options, &h->newest);
 	if (rc)
 		return duramen_fail("dur_commit", rc);
 	return duramen_end(h);
