@@ -55,9 +55,7 @@ static void wake_few(const struct coord *coord, enum coord_what what, const shar
 		futex_wake(wait_word(coord, what), WAKE_FEW, true);
 }
 
-/*
- * Upwards only: a thread that ends a flush and one that publishes may come here at once. true: raised.
- */
+/* Upwards only: the end of a flush and a publishing may come here together. true: raised. */
 static bool durable_raise(struct coord *coord, uint64_t state)
 {
 	shared_u64 *word = wait_word(coord, COORD_DURABLE);
