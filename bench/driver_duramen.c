@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Duramen through duramen.h alone, with default options: a prefix whose catalog has raw keys. It
- * appears twice, with retention "last:1" (like the others, which keep no history) and "all". A load in
- * the order of keys is put many at a time, with a copy of each entry, as a program that loads would do.
+ * appears twice, with retention "last:1" (like the others, which keep no history) and "all". A load
+ * in the order of keys is put many at a time, with a copy of each entry, as a program would do that
+ * loads a file.
  */
 #include <duramen.h>
 #include <stdio.h>
