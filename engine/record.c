@@ -165,7 +165,7 @@ static uint8_t *encode_written(const struct record *record, uint8_t *to)
 
 static uint8_t *put_section(uint8_t *to, enum section kind, uint8_t *end)
 {
-	put_u16(to, kind);
+	put_u16(to, (uint16_t)kind);
 	put_u16(to + 2, SECTION_REQUIRED);
 	put_u32(to + 4, (uint32_t)(end - to - SECTION_HEADER));
 	return end;
