@@ -220,7 +220,8 @@ static int replay_finish(struct replay *replay)
 	struct history *h = replay->history;
 	int rc = 0;
 
-	qsort(replay->items, replay->n, sizeof *replay->items, pending_compare);
+	if (replay->n)
+		qsort(replay->items, replay->n, sizeof *replay->items, pending_compare);
 	for (size_t i = 0; i < replay->n && rc == 0; i++) {
 		const struct pending *e = &replay->items[i];
 		if (e->n == 0)
