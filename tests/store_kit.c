@@ -158,6 +158,111 @@ static void host_log(void *ctx, int level, const char *text)
 	pthread_mutex_unlock(&m->mutex);
 }
 
+/* ---- Gates ---- */
+
+static int gate_write(struct io *io, const struct io_write *write)
+{
+	struct io *inner = ((struct gate *)io)->inner;
+
+	return inner->ops->write(inner, write);
+}
+
+static int gate_write_sync(struct io *io, const struct io_write *writes, unsigned n,
+                           void (*written)(void *ctx), void *ctx)
+{
+	struct gate *gate = (struct gate *)io;
+	struct io *inner = gate->inner;
+	int rc = 0;
+
+	for (unsigned i = 0; i < n && rc == 0; i++)
+		rc = inner->ops->write(inner, &writes[i]);
+	if (rc < 0)
+		return rc;
+	if (written)
+		written(ctx);
+	pthread_mutex_lock(&gate->mutex);
+	gate->held++;
+	pthread_cond_broadcast(&gate->changed);
+	while (gate->closed)
+		pthread_cond_wait(&gate->changed, &gate->mutex);
+	gate->held--;
+	pthread_mutex_unlock(&gate->mutex);
+	return inner->ops->write_sync(inner, NULL, 0, NULL, NULL);
+}
+
+static void gate_start(struct io *io, uint64_t offset, uint64_t len)
+{
+	struct io *inner = ((struct gate *)io)->inner;
+
+	inner->ops->start(inner, offset, len);
+}
+
+static void gate_no_close(struct io *io)
+{
+	(void)io; /* lives as long as the machine */
+}
+
+static const struct io_ops gate_ops = {
+	.name = "gate",
+	.write = gate_write,
+	.write_sync = gate_write_sync,
+	.start = gate_start,
+	.close = gate_no_close,
+};
+
+static struct gate *gate_new(struct machine *machine, struct io *inner)
+{
+	struct gate *gate = calloc(1, sizeof *gate);
+
+	ck_assert_ptr_nonnull(gate);
+	gate->io = (struct io){ &gate_ops, inner->fd };
+	gate->inner = inner;
+	pthread_mutex_init(&gate->mutex, NULL);
+	pthread_cond_init(&gate->changed, NULL);
+	gate->next = machine->gates;
+	machine->gates = gate;
+	return gate;
+}
+
+static void gates_free(struct machine *machine)
+{
+	for (struct gate *g = machine->gates, *next; g; g = next) {
+		next = g->next;
+		pthread_mutex_destroy(&g->mutex);
+		pthread_cond_destroy(&g->changed);
+		free(g);
+	}
+	machine->gates = NULL;
+}
+
+static void gate_set(struct gate *gate, bool closed)
+{
+	pthread_mutex_lock(&gate->mutex);
+	gate->closed = closed;
+	pthread_cond_broadcast(&gate->changed);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
+void gate_close(struct process *process)
+{
+	gate_set(process->gate, true);
+}
+
+void gate_open(struct process *process)
+{
+	gate_set(process->gate, false);
+}
+
+void gate_wait_held(struct process *process)
+{
+	struct gate *gate = process->gate;
+
+	pthread_mutex_lock(&gate->mutex);
+	while (!gate->held)
+		pthread_cond_wait(&gate->changed, &gate->mutex);
+	pthread_mutex_unlock(&gate->mutex);
+}
+
 /* ---- Machines ---- */
 
 void machine_make(struct machine *machine, uint64_t seed, const char *keep)
@@ -174,6 +279,7 @@ void machine_make(struct machine *machine, uint64_t seed, const char *keep)
 void machine_free(struct machine *machine)
 {
 	fault_disk_free(machine->disk);
+	gates_free(machine);
 	close(machine->fd);
 	pthread_cond_destroy(&machine->unlocked);
 	pthread_mutex_destroy(&machine->mutex);
@@ -186,6 +292,7 @@ void machine_power_cut(struct machine *machine, enum fault_cut how)
 	ck_assert(machine->holder == NULL);
 	ck_assert_int_eq(fault_cut(machine->disk, how, image), 0);
 	fault_disk_free(machine->disk);
+	gates_free(machine);
 	close(machine->fd);
 	machine->fd = image;
 	machine->disk = fault_disk_new(image, machine_random(machine, UINT64_MAX));
@@ -203,6 +310,10 @@ int process_attach(struct machine *machine, struct process *process)
 
 	*process = (struct process){ .machine = machine, .io = fault_io(machine->disk) };
 	options.io = process->io;
+	if (machine->gated) {
+		process->gate = gate_new(machine, process->io);
+		options.io = &process->gate->io;
+	}
 	rc = store_open(dup(machine->fd), false, &options, &host, &process->store);
 	fault_kill_at(process->io, machine->kill_attach);
 	machine->kill_attach = 0;

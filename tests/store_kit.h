@@ -19,6 +19,17 @@ enum { KIT_KEYS = 200, KIT_RUN_KEYS = 196, KIT_PINS = 8, KIT_LOGS = 8 };
 
 struct process;
 
+/* Stands between a store and its io and holds a flush as long as the test likes. */
+struct gate {
+	struct io io;
+	struct io *inner;
+	pthread_mutex_t mutex;
+	pthread_cond_t  changed;
+	bool closed;
+	unsigned held;                  /* flushes that wait */
+	struct gate *next;
+};
+
 struct machine {
 	int fd;
 	struct fault_disk *disk;
@@ -37,6 +48,8 @@ struct machine {
 	uint64_t published_max;         /* on this boot */
 	bool went_back;                 /* a publish below it */
 
+	bool gated;                     /* processes attached from now on have a gate */
+	struct gate *gates;
 	unsigned logged[8];             /* messages by level */
 	char last_log[512];
 };
@@ -45,6 +58,7 @@ struct process {
 	struct machine *machine;
 	struct store *store;
 	struct io *io;
+	struct gate *gate;
 	bool dead;
 	uint64_t kill_at_call;          /* dies at this call of the host from now on; 0: never */
 	uint64_t scan[KIT_PINS];
@@ -63,6 +77,12 @@ int  process_attach(struct machine *machine, struct process *process);
 int  process_detach(struct process *process);
 /* kill -9: nothing it does any more has an effect; its lock is free. */
 void process_kill(struct process *process);
+
+/* Flushes of this process stop from now on, after their writes. */
+void gate_close(struct process *process);
+/* Waits until one has stopped. */
+void gate_wait_held(struct process *process);
+void gate_open(struct process *process);
 
 /* What a state holds: a number a key, 0 for none. */
 struct values {

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each invariant of the commit protocol (I1 to I6) and each rule of recovery by name, in the smallest
+ * situation that breaks without it. The random histories of test_recover.c cover what nobody thought of.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "duramen.h"
+#include "engine/file.h"
+#include "internal/error.h"
+#include "tests/ipc_kit.h"
+#include "tests/scratch.h"
+#include "tests/store_kit.h"
+
+#define ok(call) ck_assert_msg((call) == 0, "%s: %s", #call, error_text())
+
+enum { OPS_OF_A_COMMIT = 3 /* the run, the slot, the flush */ };
+
+static struct machine m;
+static struct process p;
+
+static void start(const char *keep)
+{
+	machine_make(&m, kit_seed(), keep);
+	ok(process_attach(&m, &p));
+}
+
+static void end(void)
+{
+	if (p.store)
+		ok(process_detach(&p));
+	machine_free(&m);
+}
+
+static uint64_t put(unsigned key, uint32_t value)
+{
+	struct state state;
+
+	ok(process_commit(&p, key, value, false, &state));
+	return state.number;
+}
+
+static uint32_t get(unsigned key)
+{
+	struct values values;
+
+	ok(values_read(&p, m.words.visible, m.words.record, &values));
+	return values.of[key];
+}
+
+/* A commit that dies before its flush: all of it is in the cache, nothing on disk. */
+static void put_killed_before_flush(unsigned key, uint32_t value)
+{
+	fault_kill_at(p.io, OPS_OF_A_COMMIT);
+	ck_assert_int_eq(process_commit(&p, key, value, false, NULL), DUR_E_FAILED);
+	process_kill(&p);
+}
+
+/* Where the newest record begins, as the better slot says. */
+static struct slot newest_slot(int *which)
+{
+	struct slot slots[2], none = { 0 };
+	struct file *file;
+	int fd = dup(m.fd);
+
+	ok(file_open(fd, true, NULL, &file));
+	for (int i = 0; i < 2; i++)
+		if (file_slot_read(file, i, &slots[i]))
+			slots[i] = none;
+	file_close(file);
+	*which = slots[1].state > slots[0].state || (slots[1].state == slots[0].state &&
+	                                             slots[1].base > slots[0].base);
+	return slots[*which];
+}
+
+static uint8_t *file_copy(uint64_t *len)
+{
+	uint8_t *bytes;
+
+	*len = (uint64_t)lseek(m.fd, 0, SEEK_END);
+	bytes = malloc(*len);
+	scratch_read(m.fd, bytes, *len, 0);
+	return bytes;
+}
+
+/* ---- Falling back ---- */
+
+/* Power fails during a commit; its slot reached the disk, a page of it did not. */
+static void lose_newest(uint64_t pages_before_record)
+{
+	int which;
+	struct slot slot;
+
+	put_killed_before_flush(1, 999);
+	machine_power_cut(&m, FAULT_KEEP_ALL);
+	slot = newest_slot(&which);
+	scratch_flip(m.fd, (slot.record - pages_before_record) * PAGE_SIZE + 100, 3);
+}
+
+START_TEST(falls_back_from_a_commit_that_is_not_whole)
+{
+	start("all");
+	uint64_t good = put(1, 10);
+	lose_newest(1);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(m.words.visible, good);
+	ck_assert_uint_eq(get(1), 10);
+	ck_assert_uint_ge(m.logged[4], 1); /* reported */
+	ok(process_check(&p));
+	end();
+}
+END_TEST
+
+START_TEST(falls_back_from_a_commit_without_its_record)
+{
+	start("all");
+	uint64_t good = put(1, 10);
+	lose_newest(0);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(m.words.visible, good);
+	ck_assert_uint_eq(get(1), 10);
+	end();
+}
+END_TEST
+
+/* The good slot survives: recovery after a fall-back is cut off at each operation, by each kind of cut. */
+START_TEST(crashes_again_after_a_fall_back)
+{
+	for (unsigned op = 1; op <= 6; op++)
+		for (unsigned how = FAULT_LOSE_ALL; how <= FAULT_TORN; how++) {
+			start("last:1");
+			put(1, 9);
+			uint64_t good = put(1, 10);
+			lose_newest(1);
+			fault_disk_free(m.disk); /* the flipped bit is on disk */
+			m.disk = fault_disk_new(m.fd, op * 10 + how);
+			m.kill_attach = op;
+			if (process_attach(&m, &p) == 0)
+				process_kill(&p);
+			machine_power_cut(&m, (enum fault_cut)how);
+			ok(process_attach(&m, &p));
+			ck_assert_uint_eq(m.words.visible, good);
+			ck_assert_uint_eq(get(1), 10);
+			put(1, 11);
+			process_kill(&p);
+			machine_power_cut(&m, FAULT_LOSE_ALL);
+			ok(process_attach(&m, &p));
+			ck_assert_uint_eq(get(1), 11);
+			end();
+		}
+}
+END_TEST
+
+/* A durable state is damaged later, and pages of the one before it are in use again. */
+START_TEST(does_not_fall_back_to_pages_in_use_again)
+{
+	start("last:1");
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = 0; k < KIT_RUN_KEYS; k++)
+			ok(process_commit(&p, k, 1 + i + k, k + 1 < KIT_RUN_KEYS, NULL));
+	put(1, 100);
+	put(1, 101); /* now the other slot names the one before */
+	for (uint32_t i = 0; i < 50; i++)
+		ok(process_commit(&p, (i * 7) % KIT_RUN_KEYS, 1000 + i, true, NULL));
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_KEEP_ALL);
+	int which;
+	struct slot slot = newest_slot(&which);
+	ck_assert_uint_ne(slot.state, slot.base);
+	scratch_flip(m.fd, slot.record * PAGE_SIZE + 100, 3);
+	uint64_t len, len_after;
+	uint8_t *before = file_copy(&len);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT);
+	uint8_t *after = file_copy(&len_after);
+	ck_assert_uint_eq(len, len_after);
+	ck_assert(memcmp(before, after, len) == 0); /* nothing was changed */
+	free(before);
+	free(after);
+	machine_free(&m);
+}
+END_TEST
+
+/* ---- Killed writers ---- */
+
+/* What verifies from the cache is not on disk yet: recovery writes it again before it builds on it. */
+START_TEST(killed_between_slot_write_and_flush)
+{
+	for (unsigned how = FAULT_LOSE_ALL; how <= FAULT_TORN; how++) {
+		start("all");
+		put(1, 10);
+		put_killed_before_flush(1, 11);
+		ok(process_attach(&m, &p));
+		ck_assert_uint_eq(get(1), 11); /* same boot: it is whole, so it is there */
+		ck_assert_uint_eq(m.words.durable, m.words.visible);
+		process_kill(&p);
+		machine_power_cut(&m, (enum fault_cut)how);
+		ok(process_attach(&m, &p));
+		ck_assert_uint_eq(get(1), 11); /* recovery said durable */
+		ok(process_check(&p));
+		end();
+	}
+}
+END_TEST
+
+/* Killed at each operation of a commit: there or not there, on this boot and on the next. */
+START_TEST(killed_at_each_operation)
+{
+	for (unsigned op = 1; op <= OPS_OF_A_COMMIT; op++)
+		for (unsigned how = FAULT_LOSE_ALL; how <= FAULT_TORN; how++) {
+			start("all");
+			put(1, 10);
+			fault_kill_at(p.io, op);
+			ck_assert_int_eq(process_commit(&p, 1, 11, false, NULL), DUR_E_FAILED);
+			process_kill(&p);
+			ck_assert(!m.words.clean);
+			if (how % 2)
+				ok(process_attach(&m, &p));
+			if (p.store)
+				process_kill(&p);
+			machine_power_cut(&m, (enum fault_cut)how);
+			ok(process_attach(&m, &p));
+			uint32_t value = get(1);
+			ck_assert(value == 10 || value == 11);
+			ok(process_check(&p));
+			end();
+		}
+}
+END_TEST
+
+/* Async states were seen, so they stay on this boot; recovery makes them durable. */
+START_TEST(never_below_the_published_state)
+{
+	start("last:1");
+	put(1, 10);
+	for (uint32_t i = 0; i < 20; i++)
+		ok(process_commit(&p, i % 5, 100 + i, true, NULL));
+	uint64_t seen = m.words.visible;
+	ck_assert_uint_gt(seen, m.words.durable);
+	process_kill(&p);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(m.words.visible, seen);
+	ck_assert_uint_eq(m.words.durable, seen);
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(m.words.visible, seen);
+	ck_assert_uint_eq(get(4), 119);
+	end();
+}
+END_TEST
+
+/* ---- I6: flushes that fail ---- */
+
+START_TEST(a_flush_fails)
+{
+	struct txn *txn;
+
+	start("all");
+	uint64_t good = put(1, 10);
+	fault_log_clear(m.disk);
+	fault_fail(m.disk, FAULT_FLUSH, 1, EIO, false);
+	ck_assert_int_eq(process_commit(&p, 1, 11, false, NULL), DUR_E_FAILED);
+	ck_assert_int_eq(store_begin(p.store, 0, 0, &txn), DUR_E_FAILED);
+	ck_assert_int_eq(store_sync(p.store), DUR_E_FAILED);
+	ck_assert_uint_eq(fault_count(m.disk, FAULT_FLUSH), 1); /* never retried */
+	ck_assert_uint_eq(m.words.visible, good);
+	ck_assert(!m.words.clean && !m.holder); /* whoever is next recovers */
+	ck_assert_int_eq(process_detach(&p), DUR_E_FAILED);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_ge(m.words.visible, good);
+	uint32_t value = get(1); /* it is whole in the cache, so it may be taken; then it is on disk */
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(get(1), value);
+	end();
+}
+END_TEST
+
+/* The same process goes on after store_recover(). */
+START_TEST(a_failed_store_recovers)
+{
+	start("all");
+	put(1, 10);
+	fault_fail(m.disk, FAULT_FLUSH, 1, EIO, true);
+	ck_assert_int_eq(process_commit(&p, 1, 11, false, NULL), DUR_E_FAILED);
+	ok(store_recover(p.store, 0));
+	put(2, 12);
+	ck_assert_uint_eq(get(2), 12);
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(get(2), 12);
+	end();
+}
+END_TEST
+
+/* What readers saw is gone from the cache after a failed flush: say so, change nothing. */
+START_TEST(the_published_state_is_lost)
+{
+	start("all");
+	uint64_t good = put(1, 10);
+	ok(process_commit(&p, 1, 11, true, NULL));
+	fault_fail(m.disk, FAULT_FLUSH, 1, EIO, false);
+	ck_assert_int_eq(store_sync(p.store), DUR_E_FAILED);
+	process_kill(&p);
+	fault_evict(m.disk, true);
+	uint64_t len, len_after;
+	uint8_t *before = file_copy(&len);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT);
+	uint8_t *after = file_copy(&len_after);
+	ck_assert(len == len_after && memcmp(before, after, len) == 0);
+	free(before);
+	free(after);
+	machine_power_cut(&m, FAULT_KEEP_ALL);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(m.words.visible, good);
+	end();
+}
+END_TEST
+
+/* ---- Damage to what was confirmed ---- */
+
+START_TEST(a_bit_flips_in_a_confirmed_record)
+{
+	start("all");
+	put(1, 10);
+	put(1, 11);
+	ok(process_detach(&p));
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	int which;
+	struct slot slot = newest_slot(&which);
+	ck_assert_uint_eq(slot.state, slot.base);
+	scratch_flip(m.fd, slot.record * PAGE_SIZE + 200, 0);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT); /* reported, not rolled back */
+	machine_free(&m);
+}
+END_TEST
+
+START_TEST(a_bit_flips_in_a_confirmed_page)
+{
+	struct values values;
+
+	start("all");
+	put(1, 10);
+	put(1, 11);
+	uint64_t newest = m.words.visible;
+	ok(process_detach(&p));
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	int which;
+	struct slot slot = newest_slot(&which);
+	scratch_flip(m.fd, (slot.record - 1) * PAGE_SIZE + 2000, 0);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(m.words.visible, newest);
+	ck_assert_int_eq(values_read(&p, m.words.visible, m.words.record, &values), DUR_E_CORRUPT);
+	ck_assert_int_eq(process_check(&p), DUR_E_CORRUPT);
+	end();
+}
+END_TEST
+
+START_TEST(a_slot_is_damaged_after_a_clean_end)
+{
+	for (int i = 0; i < 2; i++) {
+		start("last:1");
+		for (uint32_t k = 0; k < 20; k++)
+			put(k, k + 10);
+		uint64_t newest = m.words.visible;
+		ok(process_detach(&p));
+		machine_power_cut(&m, FAULT_LOSE_ALL);
+		scratch_flip(m.fd, file_slot_offset(i) + 60, 5);
+		ok(process_attach(&m, &p));
+		ck_assert_uint_eq(m.words.visible, newest); /* the other one says the same */
+		end();
+	}
+}
+END_TEST
+
+START_TEST(both_slots_are_damaged)
+{
+	start("all");
+	ok(process_detach(&p));
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	scratch_flip(m.fd, file_slot_offset(0) + 60, 5);
+	scratch_flip(m.fd, file_slot_offset(1) + 60, 5);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT);
+	machine_free(&m);
+}
+END_TEST
+
+/* ---- I5: numbers ---- */
+
+START_TEST(numbers_are_never_reused)
+{
+	struct txn *txn;
+	uint64_t newest = 0;
+
+	start("all");
+	for (unsigned round = 0; round < 6; round++) {
+		for (unsigned i = 0; i < 3000; i++) { /* more than one ceiling's worth */
+			ok(store_begin(p.store, 0, 0, &txn));
+			ck_assert_uint_gt(txn->number, newest);
+			newest = txn->number;
+			store_abort(txn);
+		}
+		if (round % 3 == 0)
+			put(1, round + 1);
+		newest = m.words.visible > newest ? m.words.visible : newest;
+		if (round % 3 == 1)
+			ok(process_detach(&p));
+		else
+			process_kill(&p);
+		if (round % 2)
+			machine_power_cut(&m, FAULT_LOSE_ALL);
+		ok(process_attach(&m, &p));
+	}
+	end();
+}
+END_TEST
+
+/* After a fall-back the number of the state that was lost is not given to another. */
+START_TEST(a_lost_state_keeps_its_number)
+{
+	struct state state;
+
+	start("all");
+	uint64_t good = put(1, 10);
+	lose_newest(1);
+	ok(process_attach(&m, &p));
+	ok(process_commit(&p, 1, 12, false, &state));
+	ck_assert_uint_gt(state.number, good + 1);
+	ck_assert_uint_eq(state.previous, good);
+	end();
+}
+END_TEST
+
+/* Ceilings far above what is used cost no flush per transaction. */
+START_TEST(aborts_flush_rarely)
+{
+	struct txn *txn;
+
+	start("all");
+	fault_log_clear(m.disk);
+	for (unsigned i = 0; i < 20000; i++) {
+		ok(store_begin(p.store, 0, 0, &txn));
+		store_abort(txn);
+	}
+	ck_assert_uint_le(fault_count(m.disk, FAULT_FLUSH), 20);
+	end();
+}
+END_TEST
+
+/* ---- I1, I2: reuse ---- */
+
+START_TEST(a_pin_holds_only_its_own_pages)
+{
+	struct values values;
+	struct state state;
+
+	start("last:1");
+	for (uint32_t k = 0; k < KIT_RUN_KEYS; k++)
+		ok(process_commit(&p, k, k + 1, true, NULL));
+	put(0, 5);
+	m.pins[0] = m.words.visible;
+	uint64_t record = m.words.record;
+	uint64_t file_pages = 0;
+	for (uint32_t i = 0; i < 1500; i++) {
+		ok(process_commit(&p, i % KIT_KEYS, i + 1000, i % 3 != 0, &state));
+		if (i == 300)
+			file_pages = state.file_pages;
+	}
+	ck_assert_uint_eq(state.file_pages, file_pages); /* what is not pinned was reused */
+	ok(values_read(&p, m.pins[0], record, &values));
+	for (uint32_t k = 1; k < KIT_RUN_KEYS; k++)
+		ck_assert_uint_eq(values.of[k], k + 1);
+	end();
+}
+END_TEST
+
+START_TEST(nothing_is_freed_while_a_reader_is_about_to_pin)
+{
+	struct state state;
+
+	start("last:1");
+	put(1, 1);
+	m.pin_everything = true;
+	ok(process_commit(&p, 1, 2, false, &state));
+	uint64_t page = state.catalog.root.no;
+	for (uint32_t i = 0; i < 100; i++) {
+		ok(process_commit(&p, 1, i + 3, false, &state));
+		ck_assert_uint_ne(state.catalog.root.no, page);
+	}
+	m.pin_everything = false;
+	uint64_t pages = state.file_pages;
+	for (uint32_t i = 0; i < 2000; i++)
+		ok(process_commit(&p, 1, i + 3, false, &state));
+	ck_assert_uint_eq(state.file_pages, pages);
+	end();
+}
+END_TEST
+
+/* ---- Copies of the file ---- */
+
+/* Killed while nobody can tell: recovery cut off at every operation, again and again. */
+START_TEST(recovery_is_cut_off_anywhere)
+{
+	for (unsigned op = 1; op <= 10; op++) {
+		start("last:1");
+		for (uint32_t i = 0; i < 10; i++)
+			ok(process_commit(&p, i, i + 1, i % 3 != 0, NULL));
+		uint64_t acked = m.words.durable;
+		put_killed_before_flush(3, 50);
+		for (unsigned again = 0; again < 3; again++) {
+			m.kill_attach = op;
+			if (process_attach(&m, &p) == 0)
+				process_kill(&p);
+			ck_assert(!m.words.clean || m.words.visible == 0 || op > 4);
+			if (again == 1)
+				machine_power_cut(&m, (enum fault_cut)(op % 4));
+		}
+		ok(process_attach(&m, &p));
+		ck_assert_uint_ge(m.words.visible, acked);
+		ck_assert(get(3) == 4 || get(3) == 50);
+		ok(process_check(&p));
+		end();
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("invariants");
+	TCase *t = tcase_create("invariants");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(t, 600);
+	tcase_add_test(t, falls_back_from_a_commit_that_is_not_whole);
+	tcase_add_test(t, falls_back_from_a_commit_without_its_record);
+	tcase_add_test(t, crashes_again_after_a_fall_back);
+	tcase_add_test(t, does_not_fall_back_to_pages_in_use_again);
+	tcase_add_test(t, killed_between_slot_write_and_flush);
+	tcase_add_test(t, killed_at_each_operation);
+	tcase_add_test(t, never_below_the_published_state);
+	tcase_add_test(t, a_flush_fails);
+	tcase_add_test(t, a_failed_store_recovers);
+	tcase_add_test(t, the_published_state_is_lost);
+	tcase_add_test(t, a_bit_flips_in_a_confirmed_record);
+	tcase_add_test(t, a_bit_flips_in_a_confirmed_page);
+	tcase_add_test(t, a_slot_is_damaged_after_a_clean_end);
+	tcase_add_test(t, both_slots_are_damaged);
+	tcase_add_test(t, numbers_are_never_reused);
+	tcase_add_test(t, a_lost_state_keeps_its_number);
+	tcase_add_test(t, aborts_flush_rarely);
+	tcase_add_test(t, a_pin_holds_only_its_own_pages);
+	tcase_add_test(t, nothing_is_freed_while_a_reader_is_about_to_pin);
+	tcase_add_test(t, recovery_is_cut_off_anywhere);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
