@@ -416,7 +416,7 @@ static void store_submitted(struct commit *c)
 	for (size_t i = 0; i < r->n_written; i++)
 		if (!r->written[i].is_run)
 			file_mark_seen(store->file, r->written[i].no);
-	file_mark_seen(store->file, r->state.record);
+	file_mark_run(store->file, r->state.record);
 	pthread_mutex_lock(&store->mutex);
 	if (store->generation == c->x->generation) {
 		flush_enqueue(store, r, c->async);

@@ -479,7 +479,7 @@ int record_catalog(struct file *file, uint64_t no, uint64_t number, struct tree 
 	struct record record;
 	int rc;
 
-	if (likely(file_is_seen(file, no))) {
+	if (likely(file_run_is_marked(file, no))) {
 		const uint8_t *buf;
 		rc = file_map(file, no, 1, &buf);
 		if (rc < 0)
@@ -494,6 +494,6 @@ int record_catalog(struct file *file, uint64_t no, uint64_t number, struct tree 
 	if (rc < 0)
 		return rc;
 	*catalog = record.state.catalog;
-	file_mark_seen(file, no);
+	file_mark_run(file, no);
 	return 0;
 }
