@@ -83,6 +83,15 @@ int prefix_create_private(uint32_t flags, const char *keep, int *fd);
 int  views_busy(dur_prefix *p);
 void views_free(dur_prefix *p);
 
+/* Pins the newest state. Attaching publishes one; only a coordination file that was reset has none. */
+static inline int pin_newest(struct shared *s, struct coord_pin *pin, struct coord_published *newest)
+{
+	int rc = coord_pin_latest(s->coord, pin, newest);
+
+	return likely(rc <= 0) ? rc : error_set(DUR_E_FAILED, "no state is published in shared memory any "
+	                                        "more: detach the prefix and attach it anew");
+}
+
 /* states.c: pins the newest state for a look at history; unpin with coord_unpin(). */
 int prefix_newest(dur_prefix *p, struct coord_pin *pin, struct state *newest);
 

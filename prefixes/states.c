@@ -15,7 +15,7 @@ int prefix_newest(dur_prefix *p, struct coord_pin *pin, struct state *newest)
 
 	*pin = (struct coord_pin){ 0 };
 	if (rc == 0)
-		rc = coord_pin_latest(p->shared->coord, pin, &published);
+		rc = pin_newest(p->shared, pin, &published);
 	if (rc == 0)
 		rc = store_state(p->shared->store, published.state, published.record, newest);
 	if (rc < 0 && pin->kind)

@@ -129,7 +129,7 @@ static int open_old(dur_view *v, uint64_t state)
 	int rc = coord_pin_state(s->coord, &v->old_pin, state);
 
 	if (rc == 0)
-		rc = coord_pin_latest(s->coord, &v->pin, &newest);
+		rc = pin_newest(s, &v->pin, &newest);
 	if (rc == 0)
 		rc = store_state(s->store, newest.state, newest.record, &now);
 	if (rc == 0)
@@ -145,7 +145,7 @@ static int open_latest(dur_view *v)
 {
 	struct shared *s = v->prefix->shared;
 	struct coord_published newest;
-	int rc = coord_pin_latest(s->coord, &v->pin, &newest);
+	int rc = pin_newest(s, &v->pin, &newest);
 
 	if (likely(rc == 0))
 		rc = store_catalog(s->store, newest.state, newest.record, &v->tree);
