@@ -211,7 +211,8 @@ int store_stat(struct store *store, const struct state *newest, struct store_sta
 	*out = (struct store_stat){
 		.flushes = store->flushes,
 		.epoch = store->epoch,
-		.free_pages = newest->file_pages - PAGE_FIRST - newest->live_pages - newest->retained_pages,
+		.free_pages = newest ? newest->file_pages - PAGE_FIRST - newest->live_pages -
+			newest->retained_pages : 0,
 		.io_name = store->file->io ? store->file->io->ops->name : "none",
 		.holds_lock = store->locked,
 		.failed = store->failed,
