@@ -212,6 +212,7 @@ void file_forked(struct file *file)
 {
 	if (file->io)
 		io_forked(file->io);
+	file_unmap(file); /* a mapping keeps the open file, and with it the lock */
 	if (file->fd >= 0)
 		close(file->fd);
 	file->io = NULL;

@@ -75,8 +75,8 @@ int file_format(int fd, const struct file_options *options);
 int file_open(int fd, bool read_only, struct io *io, struct file **file);
 void file_close(struct file *file);
 /*
- * The child of a fork: closes descriptors, unlocks nothing. What is mapped stays readable; all that
- * is left to do with the file is file_close().
+ * The child of a fork: closes descriptors and unmaps, unlocks nothing. All that is left to do with
+ * the file is file_close().
  */
 void file_forked(struct file *file);
 

@@ -72,6 +72,7 @@ void file_unmap(struct file *file)
 			continue;
 		munmap((void *)(uintptr_t)w->base, WINDOW_BYTES);
 		munmap((void *)(uintptr_t)seen, SEEN_BYTES);
+		atomic_store(&w->seen, NULL);
 	}
 	struct file_range *next;
 	for (struct file_range *g = file->private->ranges; g; g = next) {
@@ -79,6 +80,7 @@ void file_unmap(struct file *file)
 		munmap((void *)(uintptr_t)g->bytes, (size_t)g->n << PAGE_SHIFT);
 		free(g);
 	}
+	file->private->ranges = NULL;
 }
 
 int file_refresh(struct file *file)

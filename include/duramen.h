@@ -65,8 +65,8 @@
  * FORK
  *
  * In a forked child every handle of the parent is dead: calls answer DUR_E_FORKED, closing it frees
- * memory only. The child opens its own workspace and attaches anew. Nothing is inherited across
- * exec.
+ * memory only, and bytes that it lent are not mapped there. The child opens its own workspace and
+ * attaches anew. Nothing is inherited across exec.
  *
  * CAVEATS: what not to do, and what then happens
  *
