@@ -189,7 +189,10 @@ struct store_stat {
 	bool holds_lock;
 	bool failed;
 };
-/* free_pages is exact as of `newest` when this process is the writer, else from newest's own counters. */
+/*
+ * free_pages is exact as of `newest` when this process is the writer, else from newest's own counters;
+ * newest NULL: 0, who asks does not need it.
+ */
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out);
 
 struct store_problem {
