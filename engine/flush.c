@@ -97,7 +97,8 @@ static void settle(struct store *store, const struct flush *flush)
 	while (n < store->n_queue && store->queue[n].number <= flush->slot.state)
 		n++;
 	store->n_queue -= n;
-	memmove(store->queue, store->queue + n, store->n_queue * sizeof *store->queue);
+	if (n && store->n_queue)
+		memmove(store->queue, store->queue + n, store->n_queue * sizeof *store->queue);
 	if (store->n_queue)
 		store->async_since_ms = store_now_ms();
 	if (flush->slot.state > store->durable) {
