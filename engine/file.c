@@ -174,7 +174,10 @@ static int file_prepare(struct file *file)
 		return error_system(ENOMEM, "opening a page file");
 	pthread_mutex_init(&file->private->mapping, NULL);
 	pthread_mutex_init(&file->private->growing, NULL);
+	file->window_shift = FILE_WINDOW_SHIFT;
 	int r = superblock_read(file);
+	if (!r)
+		r = file_window_first(file);
 	if (!r)
 		r = file_refresh(file);
 	if (r)

@@ -24,7 +24,8 @@
 
 enum {
 	FILE_FORMAT_VERSION = 1,
-	FILE_WINDOW_SHIFT = 24, /* pages in a window: 2^24, 64 GiB */
+	FILE_WINDOW_SHIFT = 24, /* pages in a window: 2^24, 64 GiB, */
+	FILE_WINDOW_SHIFT_MIN = 18, /* or fewer where address space is limited, down to 1 GiB */
 	FILE_WINDOWS_MAX = 4096,
 };
 
@@ -45,6 +46,7 @@ struct file_window {
 
 struct file {
 	_Atomic uint64_t pages;         /* that the file is known to have; what is mapped is below */
+	uint32_t window_shift;          /* log2 of the pages in a window of this process */
 	struct file_window *windows;    /* FILE_WINDOWS_MAX of them */
 	uint64_t seed;                  /* of checksums */
 	struct io *io;
@@ -120,8 +122,8 @@ int file_page_slow(struct file *file, struct page_ptr ptr, const struct page **p
 static inline int file_page(struct file *file, struct page_ptr ptr, const struct page **page)
 {
 	if (likely(ptr.no < atomic_load_explicit(&file->pages, memory_order_acquire))) {
-		const struct file_window *w = &file->windows[ptr.no >> FILE_WINDOW_SHIFT];
-		uint64_t at = ptr.no & (((uint64_t)1 << FILE_WINDOW_SHIFT) - 1);
+		const struct file_window *w = &file->windows[ptr.no >> file->window_shift];
+		uint64_t at = ptr.no & (((uint64_t)1 << file->window_shift) - 1);
 		_Atomic uint64_t *seen = atomic_load_explicit(&w->seen, memory_order_acquire);
 		if (likely(seen && atomic_load_explicit(&seen[at >> 6], memory_order_acquire) >>
 		           (at & 63) & 1)) {

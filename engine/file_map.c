@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mapping. A window reserves 64 GiB of address space, most of it beyond the file's end: that is
+ * The mapping. A window reserves 64 GiB of address space (less where the process may
+ * not have so much), most of it beyond the file's end: that is
  * only touched once the file is known to reach there (file->pages, which fstat raises and nothing
  * lowers), so there is no SIGBUS but for a file that someone cuts.
  *
@@ -18,9 +19,26 @@
 #include "engine/node.h"
 #include "internal/error.h"
 
-#define WINDOW_BYTES ((size_t)FILE_WINDOW_PAGES << PAGE_SHIFT)
-#define SEEN_WORDS   ((size_t)FILE_WINDOW_PAGES / 64)
-#define SEEN_BYTES   (2 * SEEN_WORDS * sizeof(uint64_t))
+static size_t window_bytes(const struct file *file)
+{
+	return (size_t)FILE_WINDOW_PAGES(file) << PAGE_SHIFT;
+}
+
+static size_t seen_words(const struct file *file)
+{
+	return (size_t)FILE_WINDOW_PAGES(file) / 64;
+}
+
+static size_t seen_bytes(const struct file *file)
+{
+	return 2 * seen_words(file) * sizeof(uint64_t);
+}
+
+/* Pages that this process can map, be it with small windows. */
+static uint64_t pages_max(const struct file *file)
+{
+	return (uint64_t)FILE_WINDOWS_MAX << file->window_shift;
+}
 
 static int map_error(int errno_value, size_t bytes)
 {
@@ -33,30 +51,40 @@ static int map_error(int errno_value, size_t bytes)
 static int window_map(struct file *file, uint64_t index)
 {
 	struct file_window *w = &file->windows[index];
-	void *base = mmap(NULL, WINDOW_BYTES, PROT_READ, MAP_SHARED | MAP_NORESERVE, file->fd,
-	                  (off_t)(index * WINDOW_BYTES));
+	void *base = mmap(NULL, window_bytes(file), PROT_READ, MAP_SHARED | MAP_NORESERVE, file->fd,
+	                  (off_t)(index * window_bytes(file)));
 	if (base == MAP_FAILED)
-		return map_error(errno, WINDOW_BYTES);
-	void *seen = mmap(NULL, SEEN_BYTES, PROT_READ | PROT_WRITE,
+		return map_error(errno, window_bytes(file));
+	void *seen = mmap(NULL, seen_bytes(file), PROT_READ | PROT_WRITE,
 	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (seen == MAP_FAILED) {
 		int e = errno;
-		munmap(base, WINDOW_BYTES);
-		return map_error(e, SEEN_BYTES);
+		munmap(base, window_bytes(file));
+		return map_error(e, seen_bytes(file));
 	}
 	w->base = base;
 	atomic_store_explicit(&w->seen, seen, memory_order_release);
 	return 0;
 }
 
+int file_window_first(struct file *file)
+{
+	int r;
+
+	file->window_shift = FILE_WINDOW_SHIFT;
+	while ((r = window_map(file, 0)) < 0 && file->window_shift > FILE_WINDOW_SHIFT_MIN)
+		file->window_shift -= 2;
+	return r;
+}
+
 int file_window_open(struct file *file, uint64_t no, struct file_window **window)
 {
-	struct file_window *w = &file->windows[no >> FILE_WINDOW_SHIFT];
+	struct file_window *w = &file->windows[no >> file->window_shift];
 	int r = 0;
 	if (!atomic_load_explicit(&w->seen, memory_order_acquire)) {
 		pthread_mutex_lock(&file->private->mapping);
 		if (!atomic_load_explicit(&w->seen, memory_order_relaxed))
-			r = window_map(file, no >> FILE_WINDOW_SHIFT);
+			r = window_map(file, no >> file->window_shift);
 		pthread_mutex_unlock(&file->private->mapping);
 	}
 	*window = w;
@@ -70,8 +98,8 @@ void file_unmap(struct file *file)
 		_Atomic uint64_t *seen = atomic_load(&w->seen);
 		if (!seen)
 			continue;
-		munmap((void *)(uintptr_t)w->base, WINDOW_BYTES);
-		munmap((void *)(uintptr_t)seen, SEEN_BYTES);
+		munmap((void *)(uintptr_t)w->base, window_bytes(file));
+		munmap((void *)(uintptr_t)seen, seen_bytes(file));
 		atomic_store(&w->seen, NULL);
 	}
 	struct file_range *next;
@@ -89,8 +117,8 @@ int file_refresh(struct file *file)
 	if (fstat(file->fd, &st))
 		return error_system(errno, "looking at the page file's size");
 	uint64_t pages = (uint64_t)st.st_size >> PAGE_SHIFT;
-	if (pages > FILE_PAGES_MAX)
-		pages = FILE_PAGES_MAX;
+	if (pages > pages_max(file))
+		pages = pages_max(file);
 	uint64_t known = atomic_load_explicit(&file->pages, memory_order_relaxed);
 	while (known < pages &&
 	       !atomic_compare_exchange_weak_explicit(&file->pages, &known, pages,
@@ -102,7 +130,7 @@ int file_refresh(struct file *file)
 /* 0 if the file has pages no .. no+n-1, looking at its size again if need be. */
 static int file_reaches(struct file *file, uint64_t no, uint64_t n)
 {
-	if (no < PAGE_FIRST || !n || no > FILE_PAGES_MAX || n > FILE_PAGES_MAX)
+	if (no < PAGE_FIRST || !n || no > pages_max(file) || n > pages_max(file))
 		return error_set(DUR_E_CORRUPT,
 		                 "something points to page %" PRIu64 " (%" PRIu64 " pages)"
 		                 ", which cannot be; run duramen check",
@@ -166,7 +194,7 @@ int file_page_slow(struct file *file, struct page_ptr ptr, const struct page **p
 		r = file_window_open(file, ptr.no, &w);
 	if (r)
 		return r;
-	uint64_t at = ptr.no & (FILE_WINDOW_PAGES - 1);
+	uint64_t at = ptr.no & (FILE_WINDOW_PAGES(file) - 1);
 	const struct page *p = (const struct page *)(w->base + (at << PAGE_SHIFT));
 	r = page_meet(file, ptr, p);
 	if (r)
@@ -183,11 +211,11 @@ enum bitmap { OF_NODES, OF_RUNS };
 /* NULL while the window is not mapped: nothing in it was seen then. */
 static _Atomic uint64_t *seen_word(struct file *file, enum bitmap which, uint64_t no)
 {
-	if (no >= FILE_PAGES_MAX)
+	if (no >= pages_max(file))
 		return NULL;
-	_Atomic uint64_t *seen = atomic_load_explicit(&file->windows[no >> FILE_WINDOW_SHIFT].seen,
+	_Atomic uint64_t *seen = atomic_load_explicit(&file->windows[no >> file->window_shift].seen,
 	                                              memory_order_acquire);
-	return seen ? &seen[which * SEEN_WORDS + ((no & (FILE_WINDOW_PAGES - 1)) >> 6)] : NULL;
+	return seen ? &seen[which * seen_words(file) + ((no & (FILE_WINDOW_PAGES(file) - 1)) >> 6)] : NULL;
 }
 
 static void mark(struct file *file, enum bitmap which, uint64_t no)
@@ -274,8 +302,8 @@ int file_map(struct file *file, uint64_t no, uint64_t n, const uint8_t **bytes)
 	int r = file_reaches(file, no, n);
 	if (r)
 		return r;
-	uint64_t at = no & (FILE_WINDOW_PAGES - 1);
-	if (at + n <= FILE_WINDOW_PAGES) {
+	uint64_t at = no & (FILE_WINDOW_PAGES(file) - 1);
+	if (at + n <= FILE_WINDOW_PAGES(file)) {
 		struct file_window *w;
 		r = file_window_open(file, no, &w);
 		if (!r)

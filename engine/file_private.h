@@ -7,7 +7,7 @@
 
 #include "engine/file.h"
 
-#define FILE_WINDOW_PAGES ((uint64_t)1 << FILE_WINDOW_SHIFT)
+#define FILE_WINDOW_PAGES(file) ((uint64_t)1 << (file)->window_shift)
 #define FILE_PAGES_MAX    ((uint64_t)FILE_WINDOWS_MAX << FILE_WINDOW_SHIFT)
 
 /* A range that does not lie within one window. */
@@ -23,6 +23,8 @@ struct file_private {
 	struct file_range *ranges;
 };
 
+/* Maps the first window, as large as this process's address space allows: the others are as large. */
+int file_window_first(struct file *file);
 /* The window of page no, mapped. */
 int file_window_open(struct file *file, uint64_t no, struct file_window **window);
 /* Ends all mappings. */

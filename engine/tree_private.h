@@ -44,8 +44,8 @@ static inline const uint8_t *tree_where(const struct pager *pager, struct page_p
 	const struct file *file = pager->file;
 	if (ptr.no >= atomic_load_explicit(&file->pages, memory_order_acquire))
 		return NULL;
-	const struct file_window *w = &file->windows[ptr.no >> FILE_WINDOW_SHIFT];
-	uint64_t at = ptr.no & (((uint64_t)1 << FILE_WINDOW_SHIFT) - 1);
+	const struct file_window *w = &file->windows[ptr.no >> file->window_shift];
+	uint64_t at = ptr.no & (((uint64_t)1 << file->window_shift) - 1);
 	return w->seen ? w->base + (at << PAGE_SHIFT) : NULL;
 }
 
