@@ -105,9 +105,17 @@ int cursor_prev(struct cursor *c);
 /* The entry it is at; key and cell are good until the next step. key or cell may be NULL. */
 void cursor_entry(struct cursor *c, const void **key, size_t *len, struct cell *cell);
 
-/* ---- Writing (tree's pages in d; call dirty_relieve() between operations) ---- */
+/*
+ * ---- Writing (tree's pages in d; call dirty_relieve() between operations) ----
+ *
+ * A write that fails leaves the tree as it was. One exception: tree_clear() that runs out of memory after
+ * its first page is gone bars the transaction (dirty.failed).
+ */
 
-/* Puts a cell; *existed (may be NULL): an entry was replaced. A run that the old cell named is retired. */
+/*
+ * Puts a cell; *existed (may be NULL): an entry was replaced. A run that the old cell named is retired. Key
+ * and cell must not lie in the transaction's own pages, which are about to change. DUR_E_LIMIT: too long.
+ */
 int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
              size_t cell_len, bool *existed);
 /* 0, 1: was not there. Rebalances: nodes below a third are merged or filled from a neighbour. */

@@ -144,17 +144,15 @@ static void share(struct join *j, const struct pair *pair)
 	unsigned middle = node_seq_middle(s, 0);
 	if (middle == 0)
 		return;
-	j->sep_len = node_seq_key(s, middle, j->sep);
-	if (!s->branch) {
-		uint8_t below[TREE_KEY_MAX];
-		unsigned len = node_seq_key(s, middle - 1, below);
-		j->sep_len = node_common(below, len, j->sep, j->sep_len) + 1;
-	}
-	unsigned left = node_seq_prefix(s, 0, middle, j->low, j->low_len, j->sep, j->sep_len);
-	unsigned right = node_seq_prefix(s, middle, s->n, j->sep, j->sep_len, j->high, j->high_len);
+	uint8_t sep[TREE_KEY_MAX], below[TREE_KEY_MAX];
+	unsigned len = node_seq_key(s, middle, sep);
+	if (!s->branch)
+		len = 1 + node_common(below, node_seq_key(s, middle - 1, below), sep, len);
+	unsigned left = node_seq_prefix(s, 0, middle, j->low, j->low_len, sep, len);
+	unsigned right = node_seq_prefix(s, middle, s->n, sep, len, j->high, j->high_len);
 	if (node_seq_used(s, 0, middle, left) > PAGE_SIZE ||
 	    node_seq_used(s, middle, s->n, right) > PAGE_SIZE ||
-	    !change_separator(pair->parent, pair->at, j->sep, j->sep_len))
+	    !change_separator(pair->parent, pair->at, sep, len))
 		return;
 	node_seq_write(s, 0, middle, left, pair->left);
 	node_seq_write(s, middle, s->n, right, pair->right);

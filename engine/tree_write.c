@@ -289,7 +289,8 @@ static bool split_node(struct split *split, const struct tree *tree, const struc
 		return true;
 	}
 	unsigned middle = node_seq_middle(seq, page->prefix_len);
-	unsigned behind = trend >= TREND ? item->at : trend <= -TREND ? item->at + 1 : middle;
+	/* A series is to fill its node alone: what lies beyond its end goes. */
+	unsigned behind = trend >= TREND ? item->at + 1 : trend <= -TREND ? item->at : middle;
 	if (behind > 0 && behind < seq->n &&
 	    node_seq_used(seq, 0, behind, page->prefix_len) <= PAGE_SIZE &&
 	    node_seq_used(seq, behind, seq->n, page->prefix_len) <= PAGE_SIZE)
