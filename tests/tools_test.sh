@@ -65,10 +65,17 @@ no() {
 newest() { # PREFIX
 	"$DURAMEN" stat "$1" --json | sed 's/.*"newest":\([0-9]*\).*/\1/'
 }
-# until_true COMMAND...: waits for it, as long as the test may take
+# until_true COMMAND...: waits for it. Minutes mean that it will never be true: nothing after it can be told.
 until_true() {
+	local tries=10000
 	until "$@" 2> /dev/null; do
 		sleep 0.02
+		tries=$((tries - 1))
+		if [ $tries = 0 ]; then
+			bad "waiting" "$*" "nothing"
+			echo "$passed passed, $failed failed"
+			exit 1
+		fi
 	done
 }
 lines() { # FILE N: it has at least N lines
@@ -489,9 +496,10 @@ seen() { # FILE PATTERN
 }
 # The one without --after begins with whatever is new once it is there.
 until_true lines watch.out 1
-until seen watch.json state; do
-	"$DURAMEN" put watched /k 0 --label before
-done
+put_until_seen() {
+	"$DURAMEN" put watched /k 0 --label before && seen watch.json state
+}
+until_true put_until_seen
 for i in 1 2 3 4 5 6 7 8; do
 	"$DURAMEN" put watched /k "$i" --label "label $i"
 done

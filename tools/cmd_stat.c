@@ -9,7 +9,7 @@
 #include "output.h"
 #include "session.h"
 
-enum kind { KIND_NUMBER, KIND_BYTES };
+enum kind { KIND_NUMBER, KIND_BYTES, KIND_PID };
 
 struct field {
 	const char *name; /* in JSON */
@@ -36,6 +36,8 @@ static void print_field(const struct args *args, struct json_line *l, const stru
 		json_field_number(l, f->name, f->value);
 	else if (f->kind == KIND_BYTES)
 		printf("%-16s%s\n", f->title, bytes_format(f->value, text));
+	else if (f->kind == KIND_PID && f->value == 0)
+		printf("%-16snone\n", f->title);
 	else
 		printf("%-16s%" PRIu64 "\n", f->title, f->value);
 }
@@ -54,10 +56,9 @@ static void print_stat(const struct args *args, const dur_prefix_stat *s, uint64
 		{ "packed_bytes", "  packed", KIND_BYTES, s->packed_bytes },
 		{ "free_bytes", "  free", KIND_BYTES, s->free_bytes },
 		{ "commits", "commits", KIND_NUMBER, s->commits },
-		{ "flushes", "flushes", KIND_NUMBER, s->flushes },
 		{ "epoch", "takeovers", KIND_NUMBER, s->epoch },
-		{ "writer_pid", "writer", KIND_NUMBER, s->writer_pid },
-		{ "readers", "readers", KIND_NUMBER, s->readers },
+		{ "writer_pid", "writer", KIND_PID, s->writer_pid },
+		{ "readers", "attached", KIND_NUMBER, s->readers },
 	};
 	struct json_line l = { .f = stdout };
 	char uuid[37];
@@ -79,7 +80,6 @@ static int run(const struct args *args)
 	uint64_t entries;
 	int status = session_open(&s, args, DUR_READ_ONLY);
 	if (status == 0) {
-		/* Before the snapshot: this command is not one of the readers it counts. */
 		int rc = dur_stat(s.prefix, &stat);
 		if (rc == 0)
 			rc = dur_snapshot(s.prefix, DUR_LATEST, NULL, &s.view);
