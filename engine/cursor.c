@@ -281,11 +281,14 @@ void cursor_entry(struct cursor *c, const void **key, size_t *len, struct cell *
 		return;
 	}
 	const struct page *p = c->level[0].page;
-	if (cell)
-		*cell = node_cell(p, c->level[0].at);
-	if (key) {
-		struct node_entry e = node_entry(p, c->level[0].at);
-		*len = assemble(c, p, &e);
-		*key = c->key;
+	if (!key) {
+		if (cell)
+			*cell = node_cell(p, c->level[0].at);
+		return;
 	}
+	struct node_entry e = node_entry(p, c->level[0].at);
+	*len = assemble(c, p, &e);
+	*key = c->key;
+	if (cell)
+		*cell = (struct cell){ .bytes = e.data, .len = e.data_len };
 }

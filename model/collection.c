@@ -62,9 +62,10 @@ static int lead_on(dur_coll c, const struct element_key *first, bool writing)
 
 static int encode(dur_coll c, const dur_value *step, struct element_key *out)
 {
+	out->bytes = out->buf;
 	return c.kind == DUR_RAW_MAP
-	               ? key_encode_raw(step, out->bytes, sizeof out->bytes, &out->len)
-	               : key_encode(step, out->bytes, sizeof out->bytes, &out->len);
+	               ? key_encode_raw(step, out->buf, sizeof out->buf, &out->len)
+	               : key_encode(step, out->buf, sizeof out->buf, &out->len);
 }
 
 int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out,
@@ -106,8 +107,8 @@ int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct e
 
 /* ---- Values ---- */
 
-int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena,
-                     dur_value *value)
+int collection_value_slow(dur_view *v, const struct cell *cell, struct key_arena *arena,
+                          dur_value *value)
 {
 	struct value_run run;
 	const void *payload;
@@ -120,15 +121,6 @@ int collection_value(dur_view *v, const struct cell *cell, struct key_arena *are
 		rc = run_read(v->pager.file, (struct page_ptr){ run.page, run.birth }, run.bytes,
 		              &payload);
 	return rc < 0 ? rc : value_decode_run(cell->bytes, cell->len, payload, arena, value);
-}
-
-int collection_key_value(const dur_view *v, const void *key, size_t len, struct key_arena *arena,
-                         dur_value *value)
-{
-	if (!v->raw)
-		return key_decode(key, len, arena, value);
-	key_decode_raw(key, len, value);
-	return 0;
 }
 
 void collection_self(dur_coll c, dur_value *value)

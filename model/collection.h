@@ -9,8 +9,9 @@
 #include "prefixes/prefix.h"
 
 struct element_key {
+	const uint8_t *bytes; /* buf, or the caller's own where nothing is written */
 	size_t len;
-	uint8_t bytes[DUR_MAX_KEY + 1];
+	uint8_t buf[DUR_MAX_KEY + 1];
 };
 
 /* 0, DUR_E_MISUSE, DUR_E_STALE, DUR_E_FORKED. */
@@ -42,16 +43,45 @@ static inline int collection_key(dur_coll c, const dur_value *key, bool writing,
 	if (unlikely(!key || key->type == DUR_PATH || key->type == DUR_STEPS))
 		return collection_key_path(c, key, writing, out, self);
 	*self = false;
-	return c.kind == DUR_RAW_MAP ? key_encode_raw(key, out->bytes, sizeof out->bytes, &out->len)
-	                             : key_encode(key, out->bytes, sizeof out->bytes, &out->len);
+	if (c.kind == DUR_RAW_MAP && !writing && key->type == DUR_BYTES && key->len <= DUR_MAX_KEY &&
+	    key->ptr) {
+		out->bytes = key->ptr;
+		out->len = key->len;
+		return 0;
+	}
+	out->bytes = out->buf;
+	return c.kind == DUR_RAW_MAP ? key_encode_raw(key, out->buf, sizeof out->buf, &out->len)
+	                             : key_encode(key, out->buf, sizeof out->buf, &out->len);
 }
 
 /* A cell as a value that borrows from its page, its run or the arena. */
-int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena,
-                     dur_value *value);
+int collection_value_slow(dur_view *v, const struct cell *cell, struct key_arena *arena,
+                          dur_value *value);
+
+static inline int collection_value(dur_view *v, const struct cell *cell, struct key_arena *arena,
+                                   dur_value *value)
+{
+	uint8_t type = cell->bytes[0];
+
+	if (unlikely(type != DUR_BYTES && type != DUR_STR))
+		return collection_value_slow(v, cell, arena, value);
+	value->type = type;
+	value->tag = 0;
+	value->len = cell->len - 1;
+	value->ptr = cell->bytes + 1;
+	return 0;
+}
+
 /* A key's bytes as a value. */
-int collection_key_value(const dur_view *v, const void *key, size_t len, struct key_arena *arena,
-                         dur_value *value);
+static inline int collection_key_value(const dur_view *v, const void *key, size_t len,
+                                       struct key_arena *arena, dur_value *value)
+{
+	if (unlikely(!v->raw))
+		return key_decode(key, len, arena, value);
+	key_decode_raw(key, len, value);
+	return 0;
+}
+
 /* The collection itself as a value. */
 void collection_self(dur_coll c, dur_value *value);
 

@@ -267,7 +267,8 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 	rc = step(it);
 	if (unlikely(rc < 0))
 		return rc;
-	key_arena_reset(&it->arena);
+	if (unlikely(it->arena.chunks != NULL))
+		key_arena_reset(&it->arena);
 	bool keep = v->kind == VIEW_TXN;
 	cursor_entry(&it->cursor, key || keep ? &bytes : NULL, &len, value ? &cell : NULL);
 	if (keep) {

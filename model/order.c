@@ -93,8 +93,8 @@ static int bound(dur_view *v, uint64_t rank, struct element_key *k, const void *
 		              : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
 		                                         "`duramen check`");
 	cursor_entry(cursor, &bytes, &k->len, NULL);
-	memcpy(k->bytes, bytes, k->len);
-	*key = k->bytes;
+	memcpy(k->buf, bytes, k->len);
+	*key = k->buf;
 	return 0;
 }
 
