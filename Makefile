@@ -8,7 +8,7 @@
 #   make bench           builds and runs the comparison with other stores; BENCH_ARGS=
 #   make install         PREFIX=/usr/local DESTDIR=; make uninstall takes it away
 #   make check-layers    no #include against the direction of the layers
-#   make compile_commands.json, make format-check, make clean
+#   make compile_commands.json, make clean
 #
 # SANITIZE=address,undefined or thread, DEBUG=1, CC=clang, WERROR=1, V=1 (show commands). Each compiler
 # and sanitizer builds in a folder of its own below build/. Missing Debian packages are installed by
@@ -83,7 +83,7 @@ STATIC := $(B)/libduramen.a
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all demo test test-slow soak bench programs install uninstall clean check-layers \
-	format-check deps deps-test deps-bench FORCE
+	deps deps-test deps-bench FORCE
 
 all: $(STATIC) $(B)/libduramen.so $(B)/duramen $(EXAMPLES)
 
@@ -111,10 +111,6 @@ programs: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS)
 
 check-layers:
 	$(Q)tests/check_layers
-
-format-check:
-	$(Q)clang-format --dry-run -Werror $(wildcard $(ALL_SRCS) include/internal/*.h engine/*.h \
-		ipc/*.h prefixes/*.h model/*.h layers/*.h tools/*.h tests/*.h)
 
 clean:
 	rm -rf build compile_commands.json
