@@ -20,7 +20,7 @@ unset DURAMEN_ROOT
 TAB=$(printf '\t')
 commands="create ls drop put get del scan load dump log wait watch stat readers check"
 
-# ---- Helpers ----
+# ---- Words of this test ----
 
 bad() { # WHAT EXPECTED ACTUAL
 	failed=$((failed + 1))
@@ -555,7 +555,7 @@ before=$(newest watched)
 hold write watched
 no "a second writer" 3 "*$held*" put watched /k 1 --lock-timeout 50
 no "a second writer that does not wait" 3 "*$held*" del watched /k --lock-timeout 0
-no "a second writer, load" 3 "*$held*" load watched ../"$(basename "$scratch")"/25.ndjson --lock-timeout 50
+no "a second writer, load" 3 "*$held*" load watched 25.ndjson --lock-timeout 50
 ok "readers go on" '"newer"' get watched /k
 "$DURAMEN" put watched /k '"in turn"' --lock-timeout 100000 9>&- &
 second=$!

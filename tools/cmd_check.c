@@ -4,11 +4,11 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "json_write.h"
 #include "message.h"
 #include "output.h"
 #include "progress.h"
-#include "session.h"
 
 struct check {
 	const struct args *args;
@@ -59,9 +59,9 @@ static void print_verdict(const struct check *c, bool sound)
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	struct check c = { .args = args };
-	int status = session_workspace(&s, args);
+	int status = context_workspace(&s, args);
 	if (status == 0) {
 		dur_progress progress = { show_progress, &c };
 		progress_start(&c.progress, "checking", "MiB", 0);
@@ -71,9 +71,9 @@ static int run(const struct args *args)
 		if (rc == 0 || (rc == DUR_E_CORRUPT && c.problems > 0))
 			print_verdict(&c, rc == 0);
 		if (rc < 0)
-			status = session_fail(args, rc);
+			status = context_fail(args, rc);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = {

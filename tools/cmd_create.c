@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* create: makes a prefix. */
 #include "commands.h"
-#include "session.h"
+#include "context.h"
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	uint32_t flags = DUR_CREATE | DUR_EXCLUSIVE;
 
 	if (args->raw)
 		flags |= DUR_RAW;
 	if (args->memory)
 		flags |= DUR_MEMORY;
-	return session_close(&s, session_open(&s, args, flags));
+	return context_close(&s, context_open(&s, args, flags));
 }
 
 static const struct option options[] = {

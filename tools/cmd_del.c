@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* del: removes one entry in a commit of its own. */
 #include "commands.h"
+#include "context.h"
 #include "message.h"
-#include "session.h"
 
 static int run(const struct args *args)
 {
-	struct session s;
-	int status = session_open(&s, args, 0);
+	struct context s;
+	int status = context_open(&s, args, 0);
 	if (status == 0)
-		status = session_begin(&s);
+		status = context_begin(&s);
 	if (status == 0) {
 		int rc = dur_del(dur_root(s.view), &DUR_PATH(args->operand[1]));
 		if (rc < 0)
 			status = fail(rc);
 		else
-			status = rc == DUR_NONE ? EXIT_NO : session_commit(&s, NULL);
+			status = rc == DUR_NONE ? EXIT_NO : context_commit(&s, NULL);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTIONS_WRITE, OPTIONS_END };

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drop: deletes a prefix. */
 #include "commands.h"
+#include "context.h"
 #include "message.h"
-#include "session.h"
 
 static int run(const struct args *args)
 {
-	struct session s;
-	int status = session_workspace(&s, args);
+	struct context s;
+	int status = context_workspace(&s, args);
 	if (status == 0) {
 		int rc = dur_drop(s.ws, args->operand[0]);
 		if (rc < 0)
-			status = session_fail(args, rc);
+			status = context_fail(args, rc);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTIONS_END };

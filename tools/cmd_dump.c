@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dump: everything, in a form that load takes back. */
 #include "commands.h"
+#include "context.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 
 static int run(const struct args *args)
 {
-	struct session s = { 0 };
+	struct context s = { 0 };
 	enum format format;
 	dur_coll c;
 
 	if (!format_parse(args->format, &format))
 		return EXIT_USAGE;
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0)
-		status = session_snapshot(&s);
+		status = context_snapshot(&s);
 	if (status == 0)
-		status = session_collection(&s, args->operand[1], &c);
+		status = context_collection(&s, args->operand[1], &c);
 	if (status == 0)
 		status = print_entries(c, NULL, format, "dumping");
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTION_FORMAT, OPTION_AT, OPTIONS_END };

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "json_write.h"
 #include "message.h"
-#include "session.h"
 
 static int print_value(const struct args *args, const dur_value *v)
 {
@@ -28,11 +28,11 @@ static int print_value(const struct args *args, const dur_value *v)
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	dur_value value;
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0)
-		status = session_snapshot(&s);
+		status = context_snapshot(&s);
 	if (status == 0) {
 		int rc = dur_get(dur_root(s.view), &DUR_PATH(args->operand[1]), &value);
 		if (rc < 0)
@@ -42,7 +42,7 @@ static int run(const struct args *args)
 		else
 			status = print_value(args, &value);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = {

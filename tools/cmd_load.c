@@ -13,10 +13,10 @@
 
 #include "arena.h"
 #include "commands.h"
+#include "context.h"
 #include "entries.h"
 #include "message.h"
 #include "progress.h"
-#include "session.h"
 #include "stop.h"
 
 #define BATCH_MAX   (16u << 20)
@@ -27,7 +27,7 @@ struct place {
 };
 
 struct load {
-	struct session session;
+	struct context context;
 	struct entry_reader reader;
 	struct arena arena;
 	struct progress progress;
@@ -65,7 +65,7 @@ static void make_room(struct load *l)
 static int read_batch(struct load *l)
 {
 	arena_reset(&l->arena);
-	for (l->n = 0; l->n < l->session.args->batch && l->arena.total < BATCH_BYTES; l->n++) {
+	for (l->n = 0; l->n < l->context.args->batch && l->arena.total < BATCH_BYTES; l->n++) {
 		make_room(l);
 		int rc = entry_read(&l->reader, &l->arena, &l->keys[l->n], &l->values[l->n]);
 		if (stop_requested()) {
@@ -87,7 +87,7 @@ static int read_batch(struct load *l)
 /* put_many does not tell which entry it refused: the same ones again, one by one, do. */
 static int refused_entry(struct load *l, int result)
 {
-	dur_coll root = dur_root(l->session.view);
+	dur_coll root = dur_root(l->context.view);
 	for (uint32_t i = 0; i < l->n; i++) {
 		int rc = dur_put(root, &l->keys[i], &l->values[i]);
 		if (rc < 0) {
@@ -102,15 +102,15 @@ static int refused_entry(struct load *l, int result)
 
 static int commit_batch(struct load *l)
 {
-	int status = session_begin(&l->session);
+	int status = context_begin(&l->context);
 	if (status != 0) {
 		stopped(l);
 		return status;
 	}
-	int rc = dur_put_many(dur_root(l->session.view), l->keys, l->values, l->n);
+	int rc = dur_put_many(dur_root(l->context.view), l->keys, l->values, l->n);
 	if (rc < 0)
 		return refused_entry(l, rc);
-	status = session_commit(&l->session, &l->state);
+	status = context_commit(&l->context, &l->state);
 	if (status != 0) {
 		stopped(l);
 		return status;
@@ -166,13 +166,13 @@ static int run(const struct args *args)
 	if (!format_parse(args->format, &format))
 		return EXIT_USAGE;
 	stop_catch();
-	int status = session_open(&l.session, args, 0);
+	int status = context_open(&l.context, args, 0);
 	if (status == 0)
 		status = open_file(&l, format);
 	if (status == 0)
 		status = load_all(&l);
 	close_file(&l);
-	return session_close(&l.session, status);
+	return context_close(&l.context, status);
 }
 
 static const struct option options[] = {

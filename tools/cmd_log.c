@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* log: the states that are still readable, newest first. */
 #include "commands.h"
+#include "context.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 
 #include <stdio.h>
 
@@ -37,14 +37,14 @@ static int print_states(dur_prefix *p, uint64_t limit, bool json)
 
 static int run(const struct args *args)
 {
-	struct session s;
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	struct context s;
+	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0) {
 		if (!args->json)
 			print_state_titles();
 		status = print_states(s.prefix, args->limit, args->json);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTION_LIMIT, OPTION_JSON, OPTIONS_END };

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "json_write.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 
 #define AT_ONCE 64
 
@@ -32,10 +32,10 @@ static void print_prefix(const dur_prefix_info *p, bool json)
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	dur_prefix_info list[AT_ONCE];
 	uint32_t n = AT_ONCE;
-	int status = session_workspace(&s, args);
+	int status = context_workspace(&s, args);
 
 	if (status == 0 && !args->json)
 		print_titles("     STATE        SIZE  KIND    PREFIX");
@@ -46,7 +46,7 @@ static int run(const struct args *args)
 		for (uint32_t i = 0; status == 0 && i < n; i++)
 			print_prefix(&list[i], args->json);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTION_JSON, OPTIONS_END };

@@ -6,9 +6,9 @@
 
 #include "arena.h"
 #include "commands.h"
+#include "context.h"
 #include "json_read.h"
 #include "message.h"
-#include "session.h"
 
 /* All of standard input, in one piece of the arena. */
 static bool read_stdin(struct arena *a, const char **text, size_t *len)
@@ -51,21 +51,21 @@ static int read_value(const struct args *args, struct arena *a, dur_value *v)
 
 static int run(const struct args *args)
 {
-	struct session s = { 0 };
+	struct context s = { 0 };
 	struct arena arena = { 0 };
 	dur_value value;
 
 	int status = read_value(args, &arena, &value);
 	if (status == 0)
-		status = session_open(&s, args, 0);
+		status = context_open(&s, args, 0);
 	if (status == 0)
-		status = session_begin(&s);
+		status = context_begin(&s);
 	if (status == 0) {
 		int rc = dur_put(dur_root(s.view), &DUR_PATH(args->operand[1]), &value);
-		status = rc < 0 ? fail(rc) : session_commit(&s, NULL);
+		status = rc < 0 ? fail(rc) : context_commit(&s, NULL);
 	}
 	arena_free(&arena);
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { FLAG("raw", raw, "VALUE is a string of bytes, not JSON"),

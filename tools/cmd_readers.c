@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "json_write.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 
 #define AT_ONCE 64
 
@@ -31,10 +31,10 @@ static void print_reader(const dur_reader *r, bool json)
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	dur_reader list[AT_ONCE];
 	uint32_t n = AT_ONCE;
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	int status = context_open(&s, args, DUR_READ_ONLY);
 
 	if (status == 0 && !args->json)
 		print_titles("     PID   VIEWS       STATE           AGE        HELD");
@@ -45,7 +45,7 @@ static int run(const struct args *args)
 		for (uint32_t i = 0; status == 0 && i < n; i++)
 			print_reader(&list[i], args->json);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTION_JSON, OPTIONS_END };

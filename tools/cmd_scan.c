@@ -6,9 +6,9 @@
 
 #include "arena.h"
 #include "commands.h"
+#include "context.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 
 /* A bound is one step of a path; the slash in front of it may be left out. */
 static const dur_value *bound(struct arena *a, const char *text, dur_value *path)
@@ -38,7 +38,7 @@ static int print_count(dur_coll c, const dur_range *r)
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	struct arena arena = { 0 };
 	dur_value from, to;
 	dur_coll c;
@@ -49,16 +49,16 @@ static int run(const struct args *args)
 		.limit = args->limit,
 	};
 
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0)
-		status = session_snapshot(&s);
+		status = context_snapshot(&s);
 	if (status == 0)
-		status = session_collection(&s, args->operand[1], &c);
+		status = context_collection(&s, args->operand[1], &c);
 	if (status == 0)
 		status = args->count ? print_count(c, &r)
 		                     : print_entries(c, &r, FORMAT_NDJSON, NULL);
 	arena_free(&arena);
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { TEXT("from", "KEY", from,

@@ -4,10 +4,10 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "json_write.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 
 enum kind { KIND_NUMBER, KIND_BYTES, KIND_PID };
 
@@ -75,10 +75,10 @@ static void print_stat(const struct args *args, const dur_prefix_stat *s, uint64
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	dur_prefix_stat stat;
 	uint64_t entries;
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0) {
 		int rc = dur_stat(s.prefix, &stat);
 		if (rc == 0)
@@ -90,7 +90,7 @@ static int run(const struct args *args)
 		else
 			print_stat(args, &stat, entries);
 	}
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = { OPTION_JSON, OPTIONS_END };

@@ -4,16 +4,16 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "json_write.h"
 #include "message.h"
-#include "session.h"
 
-static int wait_for_state(struct session *s)
+static int wait_for_state(struct context *s)
 {
 	const struct args *args = s->args;
 	uint64_t after, state;
 	int timeout = args->timeout_ms == NOT_GIVEN ? -1 : (int)args->timeout_ms;
-	int status = session_after(s, &after);
+	int status = context_after(s, &after);
 	if (status != 0)
 		return status;
 	int rc = dur_wait(s->prefix, after, timeout, &state);
@@ -33,13 +33,13 @@ static int wait_for_state(struct session *s)
 
 static int run(const struct args *args)
 {
-	struct session s;
+	struct context s;
 	if (args->after == NULL)
 		return refuse(EXIT_USAGE, "wait needs --after STATE: the state that you have seen");
-	int status = session_open(&s, args, DUR_READ_ONLY);
+	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0)
 		status = wait_for_state(&s);
-	return session_close(&s, status);
+	return context_close(&s, status);
 }
 
 static const struct option options[] = {

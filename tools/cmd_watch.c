@@ -7,15 +7,15 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "context.h"
 #include "message.h"
 #include "output.h"
-#include "session.h"
 #include "stop.h"
 
 #define AT_ONCE 64
 
 struct watch {
-	struct session session;
+	struct context context;
 	uint64_t after; /* the newest state that was printed */
 	uint64_t left;  /* so many are still to be printed */
 };
@@ -27,11 +27,11 @@ static int print_new(struct watch *w)
 	uint32_t n = AT_ONCE;
 	while (n == AT_ONCE && w->left > 0 && !ferror(stdout)) {
 		int rc =
-			dur_states(w->session.prefix, w->after + 1, DUR_REVERSE, list, AT_ONCE, &n);
+			dur_states(w->context.prefix, w->after + 1, DUR_REVERSE, list, AT_ONCE, &n);
 		if (rc < 0)
 			return fail(rc);
 		for (uint32_t i = 0; i < n && w->left > 0; i++, w->left--) {
-			print_state(&list[i], w->session.args->json);
+			print_state(&list[i], w->context.args->json);
 			fflush(stdout);
 			w->after = list[i].state;
 		}
@@ -45,7 +45,7 @@ static int watch(struct watch *w)
 	uint64_t newest;
 	while (status == EXIT_DONE && w->left > 0 && !stop_requested() && !output_gone() &&
 	       !ferror(stdout)) {
-		int rc = dur_wait(w->session.prefix, w->after, STOP_LOOK_MS, &newest);
+		int rc = dur_wait(w->context.prefix, w->after, STOP_LOOK_MS, &newest);
 		if (rc < 0)
 			return fail(rc);
 		if (rc == DUR_NONE)
@@ -64,9 +64,9 @@ static int watch(struct watch *w)
 static int start(struct watch *w)
 {
 	dur_prefix_stat stat;
-	if (w->session.args->after != NULL)
-		return session_after(&w->session, &w->after);
-	int rc = dur_stat(w->session.prefix, &stat);
+	if (w->context.args->after != NULL)
+		return context_after(&w->context, &w->after);
+	int rc = dur_stat(w->context.prefix, &stat);
 	if (rc < 0)
 		return fail(rc);
 	w->after = stat.newest;
@@ -77,7 +77,7 @@ static int run(const struct args *args)
 {
 	struct watch w = { .left = args->number != 0 ? args->number : UINT64_MAX };
 	stop_catch();
-	int status = session_open(&w.session, args, DUR_READ_ONLY);
+	int status = context_open(&w.context, args, DUR_READ_ONLY);
 	if (status == 0)
 		status = start(&w);
 	if (status == 0) {
@@ -86,7 +86,7 @@ static int run(const struct args *args)
 		fflush(stdout);
 		status = watch(&w);
 	}
-	return session_close(&w.session, status);
+	return context_close(&w.context, status);
 }
 
 static const struct option options[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nothing here is undone on failure: the command calls session_close() whatever happened. */
-#include "session.h"
+/* Nothing here is undone on failure: the command calls context_close() whatever happened. */
+#include "context.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +18,12 @@ static void print_log(void *ctx, int level, const char *text)
 		complain("%s", text);
 }
 
-int session_workspace(struct session *s, const struct args *args)
+int context_workspace(struct context *s, const struct args *args)
 {
 	dur_workspace_options o = { .log = print_log };
 	struct stat st;
 
-	*s = (struct session){ .args = args };
+	*s = (struct context){ .args = args };
 	/* Opening makes the folder; a mistyped --root must not. */
 	if (strcmp(args->command->name, "create") != 0 && stat(args->root, &st) != 0 &&
 	    errno == ENOENT)
@@ -35,7 +35,7 @@ int session_workspace(struct session *s, const struct args *args)
 	return rc < 0 ? fail(rc) : 0;
 }
 
-int session_fail(const struct args *args, int result)
+int context_fail(const struct args *args, int result)
 {
 	if (result == -ENOENT)
 		return refuse(EXIT_FAILED,
@@ -45,17 +45,17 @@ int session_fail(const struct args *args, int result)
 	return fail(result);
 }
 
-int session_open(struct session *s, const struct args *args, uint32_t attach_flags)
+int context_open(struct context *s, const struct args *args, uint32_t attach_flags)
 {
 	dur_attach_options o = { .keep = args->keep };
-	int status = session_workspace(s, args);
+	int status = context_workspace(s, args);
 	if (status != 0)
 		return status;
 	int rc = dur_attach(s->ws, args->operand[0], attach_flags, &o, &s->prefix);
-	return rc < 0 ? session_fail(args, rc) : 0;
+	return rc < 0 ? context_fail(args, rc) : 0;
 }
 
-static int resolve(struct session *s, const char *text, uint64_t *state)
+static int resolve(struct context *s, const char *text, uint64_t *state)
 {
 	int rc = dur_resolve(s->prefix, text, state);
 	if (rc == DUR_NONE)
@@ -66,7 +66,7 @@ static int resolve(struct session *s, const char *text, uint64_t *state)
 	return rc < 0 ? fail(rc) : 0;
 }
 
-int session_snapshot(struct session *s)
+int context_snapshot(struct context *s)
 {
 	uint64_t state = DUR_LATEST;
 	int status = s->args->at != NULL ? resolve(s, s->args->at, &state) : 0;
@@ -76,7 +76,7 @@ int session_snapshot(struct session *s)
 	return rc < 0 ? fail(rc) : 0;
 }
 
-int session_begin(struct session *s)
+int context_begin(struct context *s)
 {
 	dur_view_options o = { .lock_ms = (uint32_t)s->args->lock_ms };
 	if (o.lock_ms == 0)
@@ -85,7 +85,7 @@ int session_begin(struct session *s)
 	return rc < 0 ? fail(rc) : 0;
 }
 
-int session_commit(struct session *s, uint64_t *state)
+int context_commit(struct context *s, uint64_t *state)
 {
 	dur_commit_options o = {
 		.label = s->args->label,
@@ -98,7 +98,7 @@ int session_commit(struct session *s, uint64_t *state)
 	return status;
 }
 
-int session_collection(struct session *s, const char *path, dur_coll *c)
+int context_collection(struct context *s, const char *path, dur_coll *c)
 {
 	dur_value v;
 	*c = dur_root(s->view);
@@ -118,7 +118,7 @@ int session_collection(struct session *s, const char *path, dur_coll *c)
 	return 0;
 }
 
-int session_after(struct session *s, uint64_t *after)
+int context_after(struct context *s, uint64_t *after)
 {
 	const char *text = s->args->after;
 	char *end;
@@ -133,7 +133,7 @@ int session_after(struct session *s, uint64_t *after)
 	return resolve(s, text, after);
 }
 
-int session_close(struct session *s, int status)
+int context_close(struct context *s, int status)
 {
 	dur_close(s->view);
 	int rc = dur_detach(s->prefix);
@@ -141,6 +141,6 @@ int session_close(struct session *s, int status)
 	/* The first failure has been reported; what follows from it would only hide it. */
 	if (status == EXIT_DONE && (rc < 0 || closed < 0))
 		status = fail(rc < 0 ? rc : closed);
-	*s = (struct session){ 0 };
+	*s = (struct context){ 0 };
 	return status;
 }
