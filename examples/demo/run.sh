@@ -79,7 +79,7 @@ pids=()
 
 title "Look up, scan a range, go back in time"
 show 'duramen get packages /bash'
-show 'duramen scan packages --from linux-image --to linux-imagf --limit 3'
+show 'duramen scan packages --from libc --to libd --limit 3'
 show 'duramen scan packages --count'
 show 'duramen log packages --limit 4'
 middle=$(duramen log packages | awk '{ state[NR] = $1 } END { print state[int((NR + 1) / 2)] }')
@@ -126,7 +126,7 @@ printf '\n%-10s%12s%20s%16s   %s\n' "" "states seen" "packages counted" inconsis
 	"awake after an async commit is called"
 for ((i = 1; i <= followers; i++)); do
 	read -r _ states entries inconsistent < <(grep '^seen' "reader$i.txt" || echo "seen 0 0 ?")
-	printf 'reader %-3d%12s%20s%16s   %s\n' "$i" "$states of $(wc -l < commits.txt)" "$entries" \
+	printf 'reader %-3d%12s%20s%16s   %s\n' "$i" "$states of $(($(wc -l < commits.txt) + 1))" "$entries" \
 		"$inconsistent" "$(wakes update "reader$i.txt" | percentiles)"
 done
 total=$(awk '/^seen/ { n += $4 } END { print n + 0 }' reader*.txt)
