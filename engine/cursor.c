@@ -22,6 +22,7 @@ void cursor_open(struct cursor *c, const struct pager *pager, const struct tree 
 	c->tree = *tree;
 	c->depth = 0;
 	c->key_page = NULL;
+	c->ahead = c->ahead_end = NULL;
 }
 
 static void take(struct cursor *c, const struct step *steps)
@@ -39,8 +40,9 @@ static void take(struct cursor *c, const struct step *steps)
  * Asks for the leaf after (1) or before (-1) this one, if the parent knows it: where its search
  * arrays are, and its end, where a leaf that was filled in order has its first entries.
  */
-static void hint_neighbour(const struct cursor *c, int step)
+static void hint_neighbour(struct cursor *c, int step)
 {
+	c->ahead = c->ahead_end = NULL;
 	if (c->depth < 2)
 		return;
 	uint32_t at = c->level[1].at + (uint32_t)step;
@@ -51,6 +53,25 @@ static void hint_neighbour(const struct cursor *c, int step)
 	tree_hint(&c->pager, ptr);
 	for (unsigned line = 1; p && line <= 4; line++)
 		__builtin_prefetch(p + PAGE_SIZE - 64 * line);
+	if (p) {
+		c->ahead = p + 4 * 64;
+		c->ahead_end = p + PAGE_SIZE - 4 * 64;
+	}
+}
+
+/*
+ * A few lines of the next leaf a step, so that it is there when this one ends: the processor's own
+ * prefetching stops at the end of a page.
+ */
+static inline void hint_ahead(struct cursor *c)
+{
+	enum { LINES = 3 };
+
+	if (c->ahead < c->ahead_end) {
+		for (int i = 0; i < LINES; i++)
+			__builtin_prefetch(c->ahead + 64 * i);
+		c->ahead += 64 * LINES;
+	}
 }
 
 /* From ptr, a node of this level, down along its first or last children. */
@@ -135,6 +156,7 @@ int cursor_next(struct cursor *c)
 	uint32_t next = c->level[0].at + 1;
 	if (likely(next < c->level[0].n)) {
 		c->level[0].at = next;
+		hint_ahead(c);
 		return 0;
 	}
 	if (next > c->level[0].n)
@@ -150,6 +172,7 @@ int cursor_prev(struct cursor *c)
 		return 1;
 	if (likely(c->level[0].at > 0)) {
 		c->level[0].at--;
+		hint_ahead(c);
 		return 0;
 	}
 	return cross(c, -1);

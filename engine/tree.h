@@ -82,6 +82,7 @@ struct cursor {
 	struct tree  tree;
 	uint32_t depth;                 /* levels on the path; 0: nothing there */
 	const struct page *key_page;    /* whose prefix key[] begins with */
+	const uint8_t *ahead, *ahead_end; /* what of the next leaf has not been asked for */
 	struct {
 		const struct page *page;
 		uint32_t at, n;
