@@ -334,7 +334,7 @@ int dur_workspace_open(const char *dir, const dur_workspace_options *o, dur_work
 int dur_workspace_close(dur_workspace *ws);
 /*
  * Lists prefixes in name order: fills out[0 .. *n) with those after the first skip. *n < cap: that
- * was the end. In-memory ones are listed while a process has them attached.
+ * was the end. In-memory ones are listed too, until they are dropped or the machine restarts.
  * Errors: the system's for a folder that cannot be read; a file that is no page file is left out.
  * Threads: any. Cost: a walk of the folder, and a page read from each file.
  */
