@@ -68,6 +68,8 @@ struct process {
 void machine_make(struct machine *machine, uint64_t seed, const char *keep);
 void machine_free(struct machine *machine);
 uint64_t machine_random(struct machine *machine, uint64_t below);
+/* Shared memory now. */
+struct store_shared machine_words(struct machine *machine);
 /* Power off, in the middle of whatever; all processes are gone (close them first). Power on. */
 void machine_power_cut(struct machine *machine, enum fault_cut how);
 

@@ -41,7 +41,9 @@ static uint32_t get(struct process *process, unsigned key)
 {
 	struct values values;
 
-	ok(values_read(process, m.words.visible, m.words.record, &values));
+	struct store_shared words = machine_words(&m);
+
+	ok(values_read(process, words.visible, words.record, &values));
 	return values.of[key];
 }
 
@@ -432,7 +434,7 @@ static void wait_submitted(unsigned n)
 		ok(store_begin(p.store, -1, 0, &txn));
 		number = txn->base.number;
 		store_abort(txn);
-		if (number >= m.words.visible + n)
+		if (number >= machine_words(&m).visible + n)
 			return;
 		kit_sleep_ms(1);
 	}
@@ -451,16 +453,8 @@ static void group_start(struct task *tasks)
 	gate_wait_held(&p);
 	for (unsigned i = 1; i <= GROUP; i++)
 		task_start(&tasks[i], &p, 1 + i, 100 + i);
-	/* the first one's number, the group's, and those burnt by waiting */
-	for (;;) {
-		size_t n, runs = 0;
-		const struct fault_event *log = fault_log(m.disk, &n);
-		for (size_t i = 0; i < n; i++)
-			runs += log[i].op == FAULT_WRITE && !is_slot(&log[i]);
-		if (runs == 1 + GROUP)
-			break;
+	while (fault_count(m.disk, FAULT_WRITE) != 2 + GROUP) /* with the first one's slot */
 		kit_sleep_ms(1);
-	}
 }
 
 START_TEST(a_group_shares_a_flush)
@@ -470,14 +464,14 @@ START_TEST(a_group_shares_a_flush)
 
 	start("all");
 	group_start(tasks);
-	before = m.words.visible;
+	before = machine_words(&m).visible;
 	ck_assert_uint_eq(slots_must_alternate(0), 1); /* none while the flush is in flight */
 	ck_assert_uint_eq(get(&p, 1), 0);
 	gate_open(&p);
 	for (unsigned i = 0; i <= GROUP; i++) {
 		task_join(&tasks[i]);
 		ck_assert_int_eq(tasks[i].rc, 0);
-		ck_assert_uint_le(tasks[i].state, m.words.durable);
+		ck_assert_uint_le(tasks[i].state, machine_words(&m).durable);
 		ck_assert_uint_eq(get(&p, 1 + i), 100 + i);
 	}
 	ck_assert_uint_gt(m.words.visible, before);
@@ -553,14 +547,14 @@ START_TEST(async_waits_for_an_unflushed_durable_one)
 	m.gated = true;
 	ok(process_attach(&m, &p));
 	ok(process_commit(&p, 1, 1, false, NULL));
-	before = m.words.visible;
+	before = machine_words(&m).visible;
 	gate_close(&p);
 	task_start(&durable, &p, 1, 2);
 	gate_wait_held(&p);
 	async = (struct task){ .process = &p, .key = 2, .value = 3, .rounds = 1, .async = true };
 	ck_assert_int_eq(pthread_create(&async.thread, NULL, task_run, &async), 0);
 	wait_submitted(2);
-	ck_assert_uint_eq(m.words.visible, before);
+	ck_assert_uint_eq(machine_words(&m).visible, before);
 	gate_open(&p);
 	task_join(&durable);
 	task_join(&async);
