@@ -13,6 +13,8 @@ dur_coll dur_root(dur_view *v)
 {
 	if (!v || v->kind == VIEW_CLOSED)
 		return (dur_coll){ 0 };
+	if (unlikely(v->kind == VIEW_TXN && !v->txn))
+		return (dur_coll){ .view = v }; /* its commit failed: every call says so */
 	return (dur_coll){ .view = v, .stamp = v->stamp, .kind = v->raw ? DUR_RAW_MAP : DUR_MAP };
 }
 
@@ -117,6 +119,12 @@ static int make_cell(dur_view *v, const dur_value *value, size_t key_len,
 	*run_bytes = 0;
 	if (!value)
 		return error_set(DUR_E_MISUSE, "there is no value to put");
+	if (value->type == DUR_BYTES && value->tag == 0 && value->len < room && value->ptr) {
+		cell[0] = DUR_BYTES; /* nothing to check: the short way */
+		memcpy(cell + 1, value->ptr, value->len);
+		*len = value->len + 1;
+		return 0;
+	}
 	if (value_cell_bound(value) <= room)
 		return value_encode(value, cell, room, len);
 	rc = value_encode(value, cell, room, len); /* the bound is generous */
@@ -196,7 +204,7 @@ int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uin
 	if (rc < 0)
 		return rc;
 	if (n && (!keys || !values))
-		return error_set(DUR_E_MISUSE, "dur_put_many() needs keys and as many values");
+		rc = error_set(DUR_E_MISUSE, "dur_put_many() needs keys and as many values");
 	for (uint32_t i = 0; i < n && rc == 0; i++)
 		rc = check_put(c, &keys[i], &values[i]);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
@@ -254,6 +262,8 @@ static int swap(dur_coll c, const dur_value *key, const dur_value *expected, con
 	if (self)
 		return error_set(DUR_E_TYPE,
 		                 "the path leads to the collection itself: name an element of it");
+	if (!value)
+		return error_set(DUR_E_MISUSE, "there is no value to put");
 	rc = tree_get(&c.view->pager, c.view->catalog, k.bytes, k.len, &cell);
 	if (rc < 0)
 		return rc;
