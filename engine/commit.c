@@ -568,12 +568,12 @@ static int options_check(const struct commit_options *options)
 	return 0;
 }
 
-static bool is_empty(const struct txn *txn, const struct commit_options *options)
+bool store_is_empty(const struct txn *txn, const struct commit_options *options)
 {
 	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label && !options->keep;
 }
 
-/* No state is made; but what was read is on disk when a durable commit returns. */
+/* No state is made; but what was read is on disk when a durable commit returns, visible in any case. */
 static int commit_nothing(struct transaction *x, const struct commit_options *options,
                           struct state *state)
 {
@@ -583,11 +583,13 @@ static int commit_nothing(struct transaction *x, const struct commit_options *op
 
 	*state = x->txn.base;
 	store_abort(&x->txn);
-	if (options->async)
-		return 0;
 	pthread_mutex_lock(&store->mutex);
-	if (store->n_queue)
+	if (store->n_queue && !options->async)
 		rc = flush_until(store, state->number, generation);
+	while (store->n_queue && store->generation == generation && store->published < state->number)
+		pthread_cond_wait(&store->flushed, &store->mutex);
+	if (store->generation != generation)
+		rc = store_failed_error();
 	lock_settle(store);
 	pthread_mutex_unlock(&store->mutex);
 	return rc;
@@ -613,7 +615,7 @@ int store_commit(struct txn *txn, const struct commit_options *options, struct s
 		rc = error_set(DUR_E_MISUSE, "this transaction failed to commit before; close it");
 	if (rc < 0)
 		return rc;
-	if (is_empty(txn, options))
+	if (store_is_empty(txn, options))
 		return commit_nothing(x, options, state);
 	pthread_mutex_lock(&c.store->mutex);
 	rc = flush_reserve(c.store);

@@ -246,7 +246,7 @@ int store_let_go(struct store *store)
 void store_hold(struct store *store, bool hold)
 {
 	pthread_mutex_lock(&store->mutex);
-	store->hold = hold;
+	store->hold += hold ? 1u : -1u;
 	lock_settle(store);
 	pthread_mutex_unlock(&store->mutex);
 }

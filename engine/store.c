@@ -109,7 +109,7 @@ static int close_writer(struct store *store)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&store->mutex);
-	store->hold = false;
+	store->hold = 0;
 	if (store->failed) {
 		rc = flush_wait(store);
 	} else if (store->locked) {
@@ -162,6 +162,18 @@ int store_state(struct store *store, uint64_t state, uint64_t record, struct sta
 	*out = r.state;
 	record_free(&r);
 	return 0;
+}
+
+int store_durable(struct store *store, uint64_t state, uint64_t *record)
+{
+	struct slot slot;
+
+	for (int i = 0; i < 2; i++)
+		if (file_slot_read(store->file, i, &slot) == 0 && slot.state == state) {
+			*record = slot.record;
+			return 0;
+		}
+	return 1;
 }
 
 /* The record of a state that the caller has pinned; without its lists there is nothing to free. */

@@ -121,6 +121,8 @@ struct file *store_file(struct store *store);
  */
 int store_catalog(struct store *store, uint64_t state, uint64_t record, struct tree *catalog);
 int store_state(struct store *store, uint64_t state, uint64_t record, struct state *out);
+/* The record of the state that is on disk, which the caller has pinned; 1: it is not so any more. */
+int store_durable(struct store *store, uint64_t state, uint64_t *record);
 /* A retained state, looked up in newest (which the caller has pinned). DUR_E_GONE with a message. */
 int store_find(struct store *store, const struct state *newest, uint64_t number, struct state *out);
 /* The last retained state at or before a time; 1: none. */
@@ -160,6 +162,8 @@ struct commit_options {
 	const char *label;              /* NULL: none; at most 63 bytes */
 	const char *keep;               /* a new retention policy, NULL: as it was (a maintenance state) */
 };
+/* Whether it makes no state: nothing was changed. */
+bool store_is_empty(const struct txn *txn, const struct commit_options *options);
 /*
  * A transaction that changed nothing makes no state, unless it has a label or a policy: *state is its base
  * (on disk, if durable).
@@ -178,7 +182,10 @@ int store_sync(struct store *store);
 int store_tick(struct store *store, int *next_ms);
 /* Lets go of the writer lock between processes (everything is flushed first), even if it is to be held. */
 int store_let_go(struct store *store);
-/* Keeps the writer lock from the next transaction on, even if another process wants it; false: no more. */
+/*
+ * Keeps the writer lock from the next transaction on, even if another process wants it; false: no more.
+ * Counted: each true is to be followed by a false.
+ */
 void store_hold(struct store *store, bool hold);
 
 /* ---- Looking inside ---- */

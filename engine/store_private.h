@@ -69,7 +69,8 @@ struct store {
 
 	/* The lock between processes. Taken by the owner of the turn; let go only while nobody has the turn,
 	 * or by its owner. */
-	bool locked, hold;
+	bool locked;
+	unsigned hold;                  /* attachments that keep it */
 	bool failed;                    /* a sync failed (I6) */
 	uint64_t generation;            /* grows with each failure: what was begun before is void */
 

@@ -176,7 +176,8 @@ enum dur_type {
 
 typedef struct dur_value {
 	uint32_t type;          /* enum dur_type */
-	uint16_t tag;           /* two bytes of yours, kept with a scalar; 0: none. Not in keys. */
+	uint16_t tag;           /* two bytes of yours, kept with a value; 0: none. Not in keys, nor
+	                           in the items of a tuple. */
 	int16_t  zone_min;      /* DUR_TIME: minutes east of UTC */
 	uint64_t len;           /* bytes of str and ptr; elements of items; entries of a coll */
 	union {
@@ -403,8 +404,8 @@ typedef struct dur_commit_options {
 /*
  * Opens a state to read, DUR_LATEST or one by its number. Nobody waits for anybody, and the state
  * stays whole until it is closed, whatever the writer does.
- * o: flags ON_DISK takes the newest state that is on disk, where DUR_LATEST may be one an async
- * commit has only made visible; memory_bytes must be 0 in this release.
+ * o: flags ON_DISK takes the newest state that is on disk (retained or not), where DUR_LATEST may
+ * be one an async commit has only made visible; memory_bytes must be 0 in this release.
  * Lives: until dur_close(); the prefix must live longer. Pins the state in shared memory until
  * then.
  * Errors: DUR_E_GONE (not retained, or never was a state), -EUSERS (too many processes read this
@@ -438,7 +439,8 @@ int dur_begin(dur_prefix *p, const dur_view_options *o, dur_view **txn);
  * try again.
  * Errors: the first error of a write in it (see RESULTS); -ENOSPC, -EDQUOT, -EFBIG (the file cannot
  * grow: nothing was changed); -EIO and DUR_E_FAILED (a flush failed: whether the commit is on disk
- * is known only after detach and attach); DUR_E_LIMIT (label); DUR_E_READ_ONLY (a snapshot).
+ * is known only after detach and attach; close txn); DUR_E_LIMIT (label); DUR_E_READ_ONLY (a
+ * snapshot).
  * Threads: the view's. Cost: one contiguous write, and one flush, which it shares with other
  * threads' commits; with ASYNC no flush.
  */
@@ -481,7 +483,8 @@ int dur_wait(dur_prefix *p, uint64_t after, int timeout_ms, uint64_t *state);
 /*
  * The same over n prefixes (at most 128): returns when any has a newer state than seen[i]. On
  * return seen[i] is the newest of each, so that the next call waits for what comes then.
- * DUR_NONE: timed out. Threads: any. Cost: as dur_wait(), O(n).
+ * DUR_NONE: timed out. Errors: DUR_E_LIMIT (more than 128). Threads: any. Cost: as dur_wait(),
+ * O(n).
  */
 int dur_wait_any(dur_prefix *const *p, uint64_t *seen, uint32_t n, int timeout_ms);
 /*
@@ -722,7 +725,10 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out);
  * Threads: any. Cost: O(slots).
  */
 int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n);
-/* What a view has cost since it was opened: counts and bytes. Threads: the view's. Cost: O(1). */
+/*
+ * What a view has cost since it was opened: counts and bytes. pages_read and pages_unpacked are of
+ * views that do not read the mapping: 0 in this release. Threads: the view's. Cost: O(1).
+ */
 int dur_cost(const dur_view *v, dur_view_cost *out);
 /*
  * Reads every page of a prefix, whether attached or not, and repairs nothing: checksums, the order

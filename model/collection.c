@@ -7,6 +7,10 @@
 
 int collection_check_slow(dur_coll c)
 {
+	if (c.view && c.view->generation == registry_generation && c.view->kind == VIEW_TXN &&
+	    !c.view->txn)
+		return error_set(DUR_E_FAILED, "this transaction failed to commit: close it, detach the "
+		                 "prefix and attach it anew");
 	if (!c.view || !c.kind)
 		return error_set(DUR_E_MISUSE, "the collection is {0}: take it from dur_root()");
 	if (c.view->generation != registry_generation)
@@ -27,8 +31,6 @@ int collection_begin_write(dur_coll c)
 		return error_set(DUR_E_READ_ONLY,
 		                 "this view is a snapshot: write in a transaction, from "
 		                 "dur_begin()");
-	if (!v->txn)
-		return error_set(DUR_E_FAILED, "this transaction failed to commit: close it");
 	v->writes++;
 	key_arena_reset(&v->arena);
 	return collection_end_write(c, dirty_relieve(&v->txn->dirty));
@@ -76,9 +78,9 @@ int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct e
 	dur_value step;
 	int rc;
 
-	*self = !key;
+	*self = false;
 	if (!key)
-		return 0;
+		return error_set(DUR_E_MISUSE, "the key is NULL");
 	if (key->type == DUR_STEPS) {
 		*self = key->len == 0;
 		if (*self)
@@ -97,8 +99,10 @@ int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct e
 	} else if (rc == 0) {
 		rc = encode(c, &step, out);
 		if (rc == 0) {
-			rc = path_next(&path, &scratch, &step);
-			rc = rc == DUR_NONE ? 0 : rc < 0 ? rc : lead_on(c, out, writing);
+			unsigned more = 0;
+			while ((rc = path_next(&path, &scratch, &step)) == 0)
+				more++;
+			rc = rc < 0 ? rc : more ? lead_on(c, out, writing) : 0;
 		}
 	}
 	key_arena_free(&scratch);

@@ -23,16 +23,15 @@ int prefix_newest(dur_prefix *p, struct coord_pin *pin, struct state *newest)
 	return rc;
 }
 
-/* Digits alone, in full. */
+/* Digits alone. What is beyond 64 bits is beyond every state: UINT64_MAX stands for it. */
 static bool number(const char *text, uint64_t *n)
 {
 	char *end;
 
 	if (*text < '0' || *text > '9')
 		return false;
-	errno = 0;
 	*n = strtoull(text, &end, 10);
-	return *end == '\0' && errno == 0;
+	return *end == '\0';
 }
 
 static int resolve(dur_prefix *p, const struct state *newest, const char *at, uint64_t *state)
@@ -62,8 +61,8 @@ static int resolve(dur_prefix *p, const struct state *newest, const char *at, ui
 	rc = time_parse(at, strlen(at), &time);
 	if (rc == 0 && time.zone_min == DUR_NO_ZONE)
 		rc = error_set(DUR_E_NAME, "the time \"%s\" has no zone: end it with Z or an offset", at);
-	if (rc == 0)
-		rc = time_to_ns(&time, &ns);
+	if (rc == 0 && time_to_ns(&time, &ns) < 0) /* before or after all that can be */
+		ns = time.sec < 0 ? INT64_MIN : INT64_MAX;
 	if (rc < 0)
 		return error_set(DUR_E_NAME, "\"%s\" is no state: %s", at, error_text());
 	return store_find_time(store, newest, ns, state);

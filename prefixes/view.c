@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/utf8.h"
 #include "prefixes/prefix.h"
+
+enum { DURABLE_TRIES = 1000 };  /* each of them means a flush by the writer in the meantime */
 
 /* ---- The pool ---- */
 
@@ -120,14 +123,27 @@ static int check_options(const dur_view_options *o, uint32_t flags, const char *
 	return 0;
 }
 
+static void unpin(dur_view *v)
+{
+	struct coord *coord = v->prefix->shared->coord;
+
+	if (v->pin.kind)
+		coord_unpin(coord, &v->pin);
+	if (v->old_pin.kind)
+		coord_unpin(coord, &v->old_pin);
+}
+
 /* Pins a state of the past, then the newest anew, in which it must be retained (DESIGN, Readers). */
 static int open_old(dur_view *v, uint64_t state)
 {
 	struct shared *s = v->prefix->shared;
 	struct coord_published newest;
 	struct state now, then;
-	int rc = coord_pin_state(s->coord, &v->old_pin, state);
+	int rc;
 
+	if (state == UINT64_MAX) /* means something else in shared memory */
+		return error_set(DUR_E_GONE, "state %llu does not exist", (unsigned long long)state);
+	rc = coord_pin_state(s->coord, &v->old_pin, state);
 	if (rc == 0)
 		rc = pin_newest(s, &v->pin, &newest);
 	if (rc == 0)
@@ -141,6 +157,35 @@ static int open_old(dur_view *v, uint64_t state)
 	return 0;
 }
 
+/*
+ * The newest state that is on disk; retention may have left it behind already, in newer states that are only
+ * visible. While it is the durable one its pages stay (I1), and from the pin on they stay for us: if it is
+ * durable still after the pin, whoever makes another one so finds the pin before anything is freed.
+ */
+static int open_durable(dur_view *v)
+{
+	struct shared *s = v->prefix->shared;
+	struct coord_published before, after;
+	uint64_t record;
+	int rc = 0;
+
+	for (unsigned tries = 0; rc == 0 && tries < DURABLE_TRIES; tries++) {
+		coord_load(s->coord, &before);
+		rc = coord_pin_state(s->coord, &v->pin, before.durable);
+		if (rc < 0)
+			break;
+		coord_load(s->coord, &after);
+		if (after.durable == before.durable &&
+		    store_durable(s->store, before.durable, &record) == 0) {
+			v->state = before.durable;
+			return store_catalog(s->store, v->state, record, &v->tree);
+		}
+		unpin(v);
+	}
+	return rc < 0 ? rc : error_set(DUR_E_CORRUPT, "no commit slot names state %llu, which is said to be "
+	                               "on disk", (unsigned long long)before.durable);
+}
+
 static int open_latest(dur_view *v)
 {
 	struct shared *s = v->prefix->shared;
@@ -151,16 +196,6 @@ static int open_latest(dur_view *v)
 		rc = store_catalog(s->store, newest.state, newest.record, &v->tree);
 	v->state = newest.state;
 	return rc;
-}
-
-static void unpin(dur_view *v)
-{
-	struct coord *coord = v->prefix->shared->coord;
-
-	if (v->pin.kind)
-		coord_unpin(coord, &v->pin);
-	if (v->old_pin.kind)
-		coord_unpin(coord, &v->old_pin);
 }
 
 static int check_snapshot(dur_prefix *p, const dur_view_options *o, dur_view **snap)
@@ -191,13 +226,8 @@ int dur_snapshot(dur_prefix *p, uint64_t state, const dur_view_options *o, dur_v
 	v = view_take(p);
 	if (unlikely(!v))
 		return error_system(ENOMEM, "opening a snapshot");
-	if (o && o->flags & DUR_ON_DISK && state == DUR_LATEST) {
-		struct coord_published newest;
-		coord_load(p->shared->coord, &newest);
-		if (newest.durable != newest.state)
-			state = newest.durable;
-	}
-	rc = likely(state == DUR_LATEST) ? open_latest(v) : open_old(v, state);
+	rc = state != DUR_LATEST ? open_old(v, state) :
+		unlikely(o && o->flags & DUR_ON_DISK) ? open_durable(v) : open_latest(v);
 	if (unlikely(rc < 0)) {
 		unpin(v);
 		view_give(v);
@@ -278,39 +308,51 @@ static int check_commit(dur_view *v, const dur_commit_options *o)
 	if (o->label && strlen(o->label) > 63)
 		return error_set(DUR_E_LIMIT, "a label has at most 63 bytes, this one has %zu",
 		                 strlen(o->label));
+	if (o->label && utf8_valid(o->label, strlen(o->label)) != strlen(o->label))
+		return error_set(DUR_E_MISUSE, "a label is text, this one is not UTF-8");
 	return 0;
+}
+
+/* The engine has aborted the transaction: what it wrote cannot be read any more either. */
+static void view_fail(dur_view *v, int rc)
+{
+	v->txn = NULL;
+	v->failed = rc;
+	v->tree = (struct tree){ 0 };
+	v->catalog = &v->tree;
+	v->pager.dirty = NULL;
+	v->stamp++;
 }
 
 int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
 {
 	struct commit_options co = { .async = o && o->flags & DUR_ASYNC, .label = o ? o->label : NULL };
 	struct coord_pin pin = { 0 };
+	uint64_t state_kept;
 	struct shared *s;
 	struct state made;
 	int rc = check_commit(v, o);
 
 	if (rc < 0)
 		return rc;
-	if (v->failed && !v->lenient)
+	if (v->failed && (!v->lenient || !v->txn))
 		return error_set(v->failed, "a write in this transaction failed (%s): close it and begin again",
 		                 dur_strerror(v->failed));
 	s = v->prefix->shared;
 	v->peak_bytes = (uint64_t)v->txn->dirty.peak << PAGE_SHIFT;
-	/* pinned before it exists: once published, the next commit may retire its pages at any time */
-	rc = coord_pin_state(s->coord, &pin, v->txn->number);
+	/* pinned before it exists: once published, the next commit may retire its pages at any time; the
+	 * base is the newest state while we have the turn */
+	state_kept = store_is_empty(v->txn, &co) ? v->txn->base.number : v->txn->number;
+	rc = coord_pin_state(s->coord, &pin, state_kept);
 	if (rc < 0)
 		return rc;
 	rc = store_commit(v->txn, &co, &made);
 	if (rc < 0) {
 		coord_unpin(s->coord, &pin);
-		if (rc == DUR_E_FAILED) { /* the engine has aborted it */
-			v->txn = NULL;
-			v->failed = rc;
-		}
+		if (rc == DUR_E_FAILED)
+			view_fail(v, rc);
 		return rc;
 	}
-	if (made.number != v->state) /* nothing was written: it is a snapshot of its base */
-		coord_unpin(s->coord, &pin);
 	v->txn = NULL;
 	v->kind = VIEW_SNAPSHOT;
 	v->tree = made.catalog;
@@ -318,15 +360,12 @@ int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
 	v->pager.dirty = NULL;
 	v->pin = pin;
 	v->writes++;
-	v->written_bytes = made.written_bytes;
-	if (made.number != v->state)
-		rc = open_latest(v);
-	else
-		v->state = made.number;
+	v->written_bytes = made.number == v->state ? made.written_bytes : 0;
+	v->state = made.number;
 	if (state)
 		*state = made.number;
 	keeper_wake(s, co.async);
-	return rc;
+	return 0;
 }
 
 void dur_close(dur_view *v)
