@@ -45,6 +45,16 @@ void node_sum(const struct page *p, uint64_t *count, bool *runs)
 
 /* ---- Searching ---- */
 
+int node_prefix_order(const struct page *p, const uint8_t *key, size_t len)
+{
+	const uint8_t *prefix = node_prefix(p);
+	size_t n = p->prefix_len;
+	for (size_t i = 0; i < n && i < len; i++)
+		if (key[i] != prefix[i])
+			return key[i] < prefix[i] ? -1 : 1;
+	return len < n ? -1 : 0;
+}
+
 /* Entry i against a suffix with the same head. */
 static int compare_rest(const struct page *p, unsigned i, const uint8_t *suffix, size_t len)
 {

@@ -322,18 +322,31 @@ static inline unsigned node_lower_head(const struct page *p, uint32_t head)
 	return at + node_count_below(heads + at, n, head);
 }
 
+/* The sign of node_prefix_compare() when the two differ. */
+int node_prefix_order(const struct page *p, const uint8_t *key, size_t len);
+
 /*
  * How the key compares with the node's prefix: negative: all entries are above it, positive: below.
+ * No memcmp: a vector load of it would reach over the page's end, where the next page may be one that
+ * is not in the TLB or not there; that takes 100 ns.
  */
 static inline int node_prefix_compare(const struct page *p, const uint8_t *key, size_t len)
 {
-	size_t prefix_len = p->prefix_len;
-	if (prefix_len == 0)
+	size_t n = p->prefix_len;
+	if (n == 0)
 		return 0;
-	int c = memcmp(key, node_prefix(p), len < prefix_len ? len : prefix_len);
-	if (unlikely(c == 0 && len < prefix_len))
-		return -1;
-	return c;
+	const uint8_t *end = node_bytes(p) + PAGE_SIZE, *prefix = end - n;
+	if (unlikely(len < n || len < 8))
+		return node_prefix_order(p, key, len);
+	uint64_t differ;
+	if (n < 8) {
+		differ = (get_u64(key) ^ get_u64(end - 8) >> (64 - 8 * n)) << (64 - 8 * n);
+	} else {
+		differ = get_u64(key + n - 8) ^ get_u64(end - 8);
+		for (size_t i = 0; i + 8 < n; i += 8)
+			differ |= get_u64(key + i) ^ get_u64(prefix + i);
+	}
+	return likely(differ == 0) ? 0 : node_prefix_order(p, key, len);
 }
 
 /*

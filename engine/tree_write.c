@@ -383,9 +383,10 @@ static int put_at(struct dirty *d, struct tree *tree, const struct path *path,
                   const struct item *item)
 {
 	struct page *leaf = path->page[0];
-	struct reserve reserve = { .n = 0 };
+	struct reserve reserve;
 	bool plain = fits(leaf, item);
 	int r = 0;
+	reserve.n = 0;
 	if (!plain) {
 		r = path_check(tree, path);
 		if (!r)
