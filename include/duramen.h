@@ -120,10 +120,10 @@ typedef struct dur_iter      dur_iter;
  *		printf("%g\n", value.f);
  *
  * Numbers that no C type can hold travel as their text. The catalog of a prefix is a map: its keys
- * are scalars or tuples (typed keys: null < bool < ... as dur_compare() says; a tag is no part of a
- * key), or, where the prefix was created with DUR_RAW, plain byte strings. This release keeps
- * scalars and tuples in the catalog; the types of collections are declared for the releases that
- * nest them, and putting one is refused with DUR_E_TYPE.
+ * are scalars or tuples, in the order of dur_compare() (a tag is no part of a key), or, where the
+ * prefix was created with DUR_RAW, plain byte strings. This release keeps scalars and tuples in the
+ * catalog; the types of collections are declared for the releases that nest them, and putting one
+ * is refused with DUR_E_TYPE.
  *
  * A call that takes a key takes a path too: DUR_PATH("/users") is a JSON Pointer (RFC 6901) from
  * the collection, DUR_STEPS(keys, n) the same with typed steps. A step in text is a string key; ~
@@ -216,9 +216,12 @@ typedef struct dur_value {
 #define DUR_NEW(kind, v, n) ((dur_value){ .type = (kind) | DUR_LITERAL, .len = (n), .items = (v) })
 
 /*
- * Compares two scalars or tuples in the order of typed keys, over all types.
- * Returns -1, 0 or 1: *a stands before, at or after *b. Two that are no scalars, or malformed, are
- * equal to each other and stand before all others.
+ * Compares two scalars or tuples in the order of typed keys: null < bytes < strings < tuples <
+ * integers < doubles < bools < uuids < decimals < times < references < weak ones; a scalar is the
+ * tuple of itself alone, a tuple that begins another stands before it.
+ * Returns -1, 0 or 1: *a stands before, at or after *b. What is neither scalar nor tuple, NULL too,
+ * is equal to all of its like and stands before all others. Values are not checked: of malformed
+ * ones (a string that is not UTF-8, digits that are no number) the order means nothing.
  * Threads: any. Cost: as memcmp of their encodings, no allocation.
  */
 int dur_compare(const dur_value *a, const dur_value *b);

@@ -9,14 +9,13 @@
 #include "engine/number.h"
 #include "include/internal/bytes.h"
 
-/* What a value that cannot be a key compares as: DUR_ABSENT before all, the others after all. */
-enum { RANK_ABSENT = -1, RANK_OTHER = 256 };
+/* What a value that cannot be a key compares as: all of them alike, before all others. */
+enum { RANK_NONE = -1 };
 
 /* By code; all integers rank as one, and the two bools. */
 static int rank(const dur_value *v)
 {
 	switch (v->type) {
-	case DUR_ABSENT: return RANK_ABSENT;
 	case DUR_NULL: return KEY_NULL;
 	case DUR_BYTES: return KEY_BYTES;
 	case DUR_STR: return KEY_STR;
@@ -30,7 +29,7 @@ static int rank(const dur_value *v)
 	case DUR_TIME: return KEY_TIME;
 	case DUR_REF: return KEY_REF;
 	case DUR_WEAK: return KEY_WEAK;
-	default: return RANK_OTHER + (int)(v->type & 0xff);
+	default: return RANK_NONE;
 	}
 }
 

@@ -489,6 +489,7 @@ START_TEST(order_by_hand)
 		"12",    "12.5",  "99",       "100",  "100.0", "123456789012345678901234567890"
 	};
 	dur_value from_low_to_high[] = {
+		{ .type = DUR_MAP },
 		DUR_NULL(),
 		DUR_BYTES("", 0),
 		DUR_BYTES("\0", 1),
@@ -533,7 +534,6 @@ START_TEST(order_by_hand)
 		DUR_TIME(0, 1, 0),
 		{ .type = DUR_REF },
 		{ .type = DUR_WEAK },
-		{ .type = DUR_MAP },
 	};
 	size_t n = sizeof decimals / sizeof *decimals;
 
