@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +116,17 @@ void *shared_memory(const char *path, size_t bytes)
 	HOLDS(at != MAP_FAILED, "%s: %s", path, strerror(errno));
 	close(fd);
 	return at;
+}
+
+bool mount_memory(const char *dir, uint64_t bytes)
+{
+	char options[64];
+
+	HOLDS(mkdir(dir, 0700) == 0 || errno == EEXIST, "%s: %s", dir, strerror(errno));
+	snprintf(options, sizeof options, "mode=0700,size=%" PRIu64, bytes);
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("tmpfs", dir, "tmpfs", 0, options) == 0;
 }
 
 uint64_t file_bytes(const char *path)

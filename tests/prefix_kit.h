@@ -40,6 +40,11 @@ uint64_t prefix_newest_state(dur_prefix *p);
 void prefix_check_sound(dur_workspace *ws, const char *name, uint32_t flags);
 /* Memory that all who open the file at path share; zeros at first. */
 void *shared_memory(const char *path, size_t bytes);
+/*
+ * Makes dir and mounts a tmpfs of so many bytes there that only this process and its children see,
+ * gone with them. False where that is not permitted; dir is a plain folder then.
+ */
+bool mount_memory(const char *dir, uint64_t bytes);
 /* The bytes of a file; fails if it is not there. */
 uint64_t file_bytes(const char *path);
 /* Copies what is in a file to another, which is made or replaced in place. */
