@@ -45,7 +45,7 @@ struct check {
 	int      canceled;
 };
 
-enum { PROGRESS_PAGES = 4096, PROBLEMS_MAX = 1000 };
+enum { PROGRESS_PAGES = 4096, PROBLEMS_MAX = 1000, RUN_LENGTH_AT = 24 };
 
 static void __attribute__((format(printf, 3, 4)))
 problem(struct check *check, uint64_t page, const char *format, ...)
@@ -117,11 +117,22 @@ static int on_record(void *ctx, uint64_t no, uint64_t n)
 
 /* ---- Trees ---- */
 
+/* The walk has looked at tree pages; the contents of a large value are verified here. */
+static void check_run(struct check *check, struct page_ptr ptr, uint64_t n)
+{
+	const uint8_t *bytes;
+	int rc = file_map(check->file, ptr.no, n, &bytes);
+
+	if (rc == 0 && page_kind((const struct page *)bytes) == PAGE_RUN)
+		rc = run_verify(check->file, ptr, get_u64(bytes + RUN_LENGTH_AT));
+	if (rc < 0)
+		problem(check, ptr.no, "%s", error_text());
+}
+
 static int on_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
 {
 	struct check *check = ctx;
 
-	(void)level;
 	if (ptr.birth > check->state)
 		problem(check, ptr.no, "state %llu reaches a page of the later state %llu",
 		        (unsigned long long)check->state, (unsigned long long)ptr.birth);
@@ -135,8 +146,11 @@ static int on_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
 				        (unsigned long long)check->state, mark_names[was]);
 		}
 	}
-	if (ptr.no < check->pages)
+	if (ptr.no < check->pages) {
+		if (level == 0 && !(check->marks[ptr.no] & MARK_VISITED))
+			check_run(check, ptr, n);
 		check->marks[ptr.no] |= MARK_VISITED;
+	}
 	return progress(check, n);
 }
 
