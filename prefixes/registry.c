@@ -53,12 +53,18 @@ static struct shared *find(uint64_t device, uint64_t inode)
 	return NULL;
 }
 
-bool shared_is_open(uint64_t device, uint64_t inode)
+bool shared_keep_out(uint64_t device, uint64_t inode)
 {
 	pthread_mutex_lock(&registry_mutex);
-	bool open = find(device, inode) != NULL;
+	if (!find(device, inode))
+		return true;
 	pthread_mutex_unlock(&registry_mutex);
-	return open;
+	return false;
+}
+
+void shared_let_in(void)
+{
+	pthread_mutex_unlock(&registry_mutex);
 }
 
 static void shared_free(struct shared *s)

@@ -64,8 +64,13 @@ int  shared_open(const char *path, const struct shared_options *options, struct 
 int  shared_open_memory(int fd, const struct shared_options *options, struct shared **shared);
 /* One user less; the last one closes. Errors of the last flush. */
 int  shared_close(struct shared *shared);
-/* Whether this process has the file open. */
-bool shared_is_open(uint64_t device, uint64_t inode);
+/*
+ * For who opens the coordination file of a file that this process does not have open: until
+ * shared_let_in() no thread attaches anything, since closing it then would drop that one's record
+ * locks. False: this process has the file open, and nobody is kept out.
+ */
+bool shared_keep_out(uint64_t device, uint64_t inode);
+void shared_let_in(void);
 
 /* host.c: the engine's view of shared memory */
 void host_init(struct shared *shared);

@@ -156,10 +156,12 @@ static int is_published(const char *path, const struct stat *st, int fd, bool *p
 	int rc;
 
 	*published = true;
-	if (shared_is_open(st->st_dev, st->st_ino))
-		return 0;
 	if (!(at = coord_path(path)))
 		return error_system(ENOMEM, "checking %s", path);
+	if (!shared_keep_out(st->st_dev, st->st_ino)) {
+		free(at);
+		return 0;
+	}
 	*published = access(at, F_OK) == 0;
 	rc = *published ? file_open(dup(fd), true, NULL, &file) : 0;
 	if (rc == 0 && *published) {
@@ -171,6 +173,7 @@ static int is_published(const char *path, const struct stat *st, int fd, bool *p
 		coord_close(coord);
 		*published = now.state != 0;
 	}
+	shared_let_in();
 	free(at);
 	return rc;
 }
@@ -193,7 +196,7 @@ int dur_check(dur_workspace *ws, const char *name, uint32_t flags,
 		rc = workspace_path(ws, name, &path);
 	if (rc < 0)
 		return rc;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* it may be a pipe */
 	if (fd < 0 || fstat(fd, &st) < 0)
 		rc = error_system(errno, "checking prefix %s", name);
 	else if (!S_ISREG(st.st_mode))

@@ -295,13 +295,15 @@ static int drop(const dur_workspace *ws, const char *name, char *path)
 			close(fd);
 		return rc;
 	}
-	if (shared_is_open(st.st_dev, st.st_ino)) {
+	if (!shared_keep_out(st.st_dev, st.st_ino)) {
 		close(fd);
 		return error_set(-EBUSY, "prefix %s is attached by this process: detach it first", name);
 	}
 	rc = file_open(fd, false, NULL, &file); /* owns fd; only page files are dropped */
-	if (rc < 0)
+	if (rc < 0) {
+		shared_let_in();
 		return error_context(rc, "prefix %s is not dropped", name);
+	}
 	identity = (struct coord_identity){ .device = st.st_dev, .inode = st.st_ino };
 	memcpy(identity.uuid, file->uuid, sizeof identity.uuid);
 	if (!(at = coord_path(path)))
@@ -318,6 +320,7 @@ static int drop(const dur_workspace *ws, const char *name, char *path)
 	if (rc == 0)
 		drop_folders(ws, path);
 	coord_close(coord);
+	shared_let_in();
 	file_close(file);
 	free(at);
 	return rc;
