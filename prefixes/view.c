@@ -381,6 +381,8 @@ void dur_close(dur_view *v)
 	if (v->kind == VIEW_TXN && v->txn)
 		store_abort(v->txn);
 	v->txn = NULL;
+	if (unlikely(v->written_bytes | v->peak_bytes))
+		v->written_bytes = v->peak_bytes = 0; /* the next view has cost nothing yet */
 	unpin(v);
 	view_give(v);
 }

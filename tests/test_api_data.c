@@ -875,7 +875,7 @@ START_TEST(seeking)
 }
 END_TEST
 
-/* In a transaction an iterator goes on behind the last key it gave, whatever is written meanwhile. */
+/* In a transaction an iterator goes on behind the last key it gave, whatever is written. */
 START_TEST(iterating_through_writes)
 {
 	dur_value key, value;
