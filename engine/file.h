@@ -166,8 +166,8 @@ int file_verify(const struct file *file, const struct page *page, struct page_pt
 /*
  * Makes the file at least `pages` long. New space is written with zeros in steps of several MiB
  * (growing with the file), so that later commits there change no metadata: fallocate alone doubles
- * a commit's cost. direct: the caller is about to write all of it itself, so no zeros. -ENOSPC and
- * the like with message.
+ * a commit's cost. direct: the caller is about to write all of it itself, so the space is reserved
+ * and no zeros are written. -ENOSPC and the like with message.
  */
 int file_grow(struct file *file, uint64_t pages, bool direct);
 /* Looks at the file's size anew (another process grew it). */

@@ -65,13 +65,27 @@ static int grow_to(struct file *file, uint64_t to)
 	return r ? r : refreshed;
 }
 
-/* The caller holds `growing`. */
-static int grow_locked(struct file *file, uint64_t pages)
+static int grow_failed(int r, uint64_t pages)
+{
+	return error_system(r ? -r : EIO,
+	                    "the page file cannot grow to %" PRIu64 " MiB; make room, or "
+	                    "keep less history",
+	                    (pages + 255) >> 8);
+}
+
+/* The caller holds `growing`. direct: zeros only where the system cannot promise the space. */
+static int grow_locked(struct file *file, uint64_t pages, bool direct)
 {
 	int r = file_refresh(file);
 	if (r || pages <= pages_now(file))
 		return r;
 	uint64_t now = pages_now(file);
+	if (direct) {
+		r = file->io->ops->reserve(file->io, now << PAGE_SHIFT, (pages - now) << PAGE_SHIFT);
+		int refreshed = file_refresh(file);
+		if (r != -EOPNOTSUPP)
+			return r ? grow_failed(r, pages) : refreshed;
+	}
 	uint64_t step = now / STEP_SHARE;
 	step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
 	uint64_t ahead = (now + step) & ~(uint64_t)(STEP_MIN - 1);
@@ -82,12 +96,7 @@ static int grow_locked(struct file *file, uint64_t pages)
 	if ((r == -ENOSPC || r == -EDQUOT || r == -EFBIG) && pages < ahead &&
 	    pages > pages_now(file))
 		r = grow_to(file, pages);
-	if (pages <= pages_now(file))
-		return 0;
-	return error_system(r ? -r : EIO,
-	                    "the page file cannot grow to %" PRIu64 " MiB; make room, or "
-	                    "keep less history",
-	                    (pages + 255) >> 8);
+	return pages <= pages_now(file) ? 0 : grow_failed(r, pages);
 }
 
 int file_grow(struct file *file, uint64_t pages, bool direct)
@@ -99,10 +108,8 @@ int file_grow(struct file *file, uint64_t pages, bool direct)
 		                 FILE_PAGES_MAX >> 28);
 	if (file->read_only)
 		return error_set(DUR_E_READ_ONLY, "the page file is open read-only");
-	if (direct)
-		return 0; /* the caller's writes make it longer; it calls file_refresh() then */
 	pthread_mutex_lock(&file->private->growing);
-	int r = grow_locked(file, pages);
+	int r = grow_locked(file, pages, direct);
 	pthread_mutex_unlock(&file->private->growing);
 	return r;
 }

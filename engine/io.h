@@ -41,6 +41,11 @@ struct io_ops {
 	 * Gives the space of a range back; it reads as zeros. 0 or -errno (-EOPNOTSUPP: keep it).
 	 */
 	int (*punch)(struct io *io, uint64_t offset, uint64_t len);
+	/*
+	 * Makes sure that a range at the end of the file can be written. 0 or -errno (-EOPNOTSUPP:
+	 * only writing tells).
+	 */
+	int (*reserve)(struct io *io, uint64_t offset, uint64_t len);
 	void (*close)(struct io *io);
 };
 

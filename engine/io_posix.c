@@ -69,14 +69,23 @@ void io_plain_start(struct io *io, uint64_t offset, uint64_t len)
 	(void)sync_file_range(io->fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
 }
 
-int io_plain_punch(struct io *io, uint64_t offset, uint64_t len)
+static int allocate(int fd, int mode, uint64_t offset, uint64_t len)
 {
 	int r;
 	do
-		r = fallocate(io->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-		              (off_t)len);
+		r = fallocate(fd, mode, (off_t)offset, (off_t)len);
 	while (r && errno == EINTR);
 	return r ? -errno : 0;
+}
+
+int io_plain_punch(struct io *io, uint64_t offset, uint64_t len)
+{
+	return allocate(io->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
+}
+
+int io_plain_reserve(struct io *io, uint64_t offset, uint64_t len)
+{
+	return allocate(io->fd, 0, offset, len);
 }
 
 static int posix_write_sync(struct io *io, const struct io_write *writes, unsigned n,
@@ -111,6 +120,7 @@ static const struct io_ops posix_ops = {
 	.write_sync = posix_write_sync,
 	.start = posix_start,
 	.punch = io_plain_punch,
+	.reserve = io_plain_reserve,
 	.close = posix_close,
 };
 

@@ -14,5 +14,6 @@ int io_write_from(int fd, const struct io_write *write, uint64_t done);
 int io_plain_write(struct io *io, const struct io_write *write);
 void io_plain_start(struct io *io, uint64_t offset, uint64_t len);
 int io_plain_punch(struct io *io, uint64_t offset, uint64_t len);
+int io_plain_reserve(struct io *io, uint64_t offset, uint64_t len);
 
 #endif

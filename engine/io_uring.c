@@ -174,6 +174,7 @@ static const struct io_ops uring_ops = {
 	.write_sync = uring_write_sync,
 	.start = io_plain_start,
 	.punch = io_plain_punch,
+	.reserve = io_plain_reserve,
 	.close = uring_close,
 };
 

@@ -326,6 +326,16 @@ static int fault_punch(struct io *io, uint64_t offset, uint64_t len)
 	return r;
 }
 
+/* The capacity alone decides: what is reserved and not written leaves no trace. */
+static int fault_reserve(struct io *io, uint64_t offset, uint64_t len)
+{
+	struct fault_io *f = (struct fault_io *)io;
+	pthread_mutex_lock(&f->disk->mutex);
+	int r = f->killed ? FAULT_KILLED : offset + len > f->disk->capacity ? -ENOSPC : 0;
+	pthread_mutex_unlock(&f->disk->mutex);
+	return r;
+}
+
 static void fault_close(struct io *io)
 {
 	(void)io;
@@ -337,6 +347,7 @@ static const struct io_ops fault_ops = {
 	.write_sync = fault_write_sync,
 	.start = fault_start,
 	.punch = fault_punch,
+	.reserve = fault_reserve,
 	.close = fault_close,
 };
 
