@@ -21,13 +21,15 @@ int path_own_child(struct dirty *d, const struct tree *tree, struct page *parent
 	const struct pager pager = { d->file, d };
 	const struct page *page;
 	struct page_ptr ptr = node_child_ptr(parent, at);
-	int r = tree_page(&pager, ptr, page_level(parent) - 1, &page);
-	if (r)
-		return r;
+	tree_hint(&pager, ptr);
 	if (ptr.no & PAGE_DIRTY) {
+		/* Its level was verified when it was owned, and pointers to it are the transaction's. */
 		*child = d->pages[ptr.no & ~PAGE_DIRTY];
 		return 0;
 	}
+	int r = tree_page(&pager, ptr, page_level(parent) - 1, &page);
+	if (r)
+		return r;
 	r = dirty_own(d, &ptr, tree->class, child);
 	if (!r)
 		node_set_child_ptr(parent, at, ptr);

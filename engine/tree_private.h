@@ -49,7 +49,7 @@ static inline const uint8_t *tree_where(const struct pager *pager, struct page_p
 	return w->seen ? w->base + (at << PAGE_SHIFT) : NULL;
 }
 
-/* Asks for the lines of a node that a search begins with: header, heads, offsets. */
+/* Asks for the lines of a node that a search begins with: header, heads, offsets; the prefix. */
 static inline void tree_hint(const struct pager *pager, struct page_ptr ptr)
 {
 	const uint8_t *p = tree_where(pager, ptr);
@@ -58,6 +58,7 @@ static inline void tree_hint(const struct pager *pager, struct page_ptr ptr)
 		__builtin_prefetch(p + 64);
 		__builtin_prefetch(p + 128);
 		__builtin_prefetch(p + 192);
+		__builtin_prefetch(p + PAGE_SIZE - 64);
 	}
 }
 
