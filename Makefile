@@ -48,7 +48,7 @@ COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE $(CPPFLAGS) -Iinclude -I. $(WARNINGS) $
 LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
 
 CORE_LIBS := -luring -lxxhash -llz4
-TOOL_LIBS := -ljansson -ledit
+TOOL_LIBS := -ljansson
 BENCH_LIBS := -llmdb -lsqlite3 -lrocksdb -lwiredtiger
 CHECK_LIBS = $(shell pkg-config --libs check)
 
@@ -88,9 +88,9 @@ STATIC := $(B)/libduramen.a
 all: $(STATIC) $(B)/libduramen.so $(B)/duramen $(EXAMPLES)
 
 demo: all $(DEMOS)
-	$(Q)DURAMEN='$(CURDIR)/$(B)/duramen' DEMO_BIN='$(CURDIR)/$(B)/demo' examples/demo/run.sh
+	$(Q)DURAMEN='$(abspath $(B))/duramen' DEMO_BIN='$(abspath $(B))/demo' examples/demo/run.sh
 
-run_tests = SANITIZE='$(SANITIZE)' CC='$(CC)' SRC='$(CURDIR)' BUILD='$(CURDIR)/$(B)' tests/run.sh
+run_tests = SANITIZE='$(SANITIZE)' CC='$(CC)' SRC='$(CURDIR)' BUILD='$(abspath $(B))' tests/run.sh
 
 test: all $(DEMOS) $(TEST_PROGS)
 	$(Q)$(run_tests) quick $(TESTS)

@@ -185,15 +185,17 @@ false
 -1
 9223372036854775807
 -9223372036854775808
-9223372036854775808
--9223372036854775809
-123456789012345678901234567890123456789012345678901234567890
+{"~i":"9223372036854775808"}
+{"~i":"-9223372036854775809"}
+{"~i":"123456789012345678901234567890123456789012345678901234567890"}
 0.1
+0.30000000000000004
 1.0
 -0.0
-1e+22
+1e22
 5e-324
-1.7976931348623157e+308
+2.2250738585072014e-308
+1.7976931348623157e308
 9007199254740993
 9007199254740992.0
 {"~d":"inf"}
@@ -221,6 +223,7 @@ false
 {"~w":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}
 {"~p":[]}
 {"~p":[1,"a",{"~p":[null,{"~x":"00"}]},0.5]}
+{"~p":[0.30000000000000004,1.0]}
 {"~g":[7,"a"]}
 {"~g":[65535,{"~x":"00"}]}
 END
@@ -229,45 +232,53 @@ while IFS="$TAB" read -r given stored; do
 	ok "get it as $stored" "$stored" get demo /v
 done <<'END'
 1E2	100.0
+1e+22	1e22
 {"~i":"12"}	12
-{"~i":"123456789012345678901"}	123456789012345678901
+{"~i":"-9223372036854775808"}	-9223372036854775808
 "\u00e9\ud83d\ude00\/"	"é😀/"
 { "~x" : "00FF" }	{"~x":"00ff"}
 {"~t":"2026-11-20t10:00:00.50z"}	{"~t":"2026-11-20T10:00:00.5Z"}
 END
 ok "put a value that stays" "" put demo /v '"stays"'
 before=$(newest demo)
-while IFS= read -r value; do
-	no "refused: $value" 2 "VALUE is not one that can be stored, at byte *" put demo /v "$value"
+while IFS="$TAB" read -r value pattern; do
+	no "refused: $value" 2 "VALUE is not $pattern" put demo /v "$value"
 done <<'END'
-alice
-'alice'
-"open
-01
-1.
-.5
-+1
-nan
-1e999
-1 2
-{"a":1}
-{}
-[1,2]
-{"~x":"0"}
-{"~x":"zz"}
-{"~q":1}
-{"~p":[1,]}
-{"~p":[[1]]}
-{"~t":"yesterday"}
-{"~t":"2023-02-29T00:00:00Z"}
-{"~m":"1e5"}
-{"~u":"2f1c"}
-{"~g":[0,1]}
-{"~d":"nan7ff0000000000000"}
-"\ud800"
+alice	JSON, at byte 5: *in quotes*
+'alice'	JSON, at byte 1: *
+"open	JSON, at byte 5: *
+01	JSON, at byte 1: *
+1.	JSON, at byte 2: *
+.5	JSON, at byte 1: *
++1	JSON, at byte 1: *
+nan	JSON, at byte 3: *
+1e999	JSON, at byte 5: *~m*
+9223372036854775808	JSON, at byte 19: *~i*
+-9223372036854775809	JSON, at byte 20: *~i*
+1 2	JSON, at byte 3: *
+{"a":1}	one that can be stored: *~p*
+{}	one that can be stored: *~p*
+[1,2]	one that can be stored: *~p*
+{"~x":"0"}	one that can be stored: *
+{"~x":"zz"}	one that can be stored: *
+{"~x":1}	one that can be stored: *
+{"~q":1}	one that can be stored: *~x*
+{"~p":[1,]}	JSON, at byte 10: *
+{"~p":[[1]]}	one that can be stored: *~p*
+{"~p":1}	one that can be stored: *
+{"~t":"yesterday"}	one that can be stored: *
+{"~t":"2023-02-29T00:00:00Z"}	one that can be stored: *
+{"~u":"2f1c"}	one that can be stored: *
+{"~g":[0,1]}	one that can be stored: *
+{"~g":1}	one that can be stored: *
+{"~g":[1,{"~g":[2,3]}]}	one that can be stored: *
+{"~d":"nan7ff0000000000000"}	one that can be stored: *
+"\ud800"	JSON, at byte *
 END
-no "refused: no value" 2 "VALUE is not one*" put demo /v ''
-no "refused: not UTF-8" 2 "VALUE is not one*UTF-8*" put demo /v "$(printf '"\377"')"
+no "refused: a decimal with an exponent" 2 "*" put demo /v '{"~m":"1e5"}'
+no "refused: an integer with a fraction" 2 "*" put demo /v '{"~i":"1.5"}'
+no "refused: no value" 2 "VALUE is not JSON*" put demo /v ''
+no "refused: not UTF-8" 2 "VALUE is not JSON*UTF-8*" put demo /v "$(printf '"\377"')"
 no "a path that is no JSON Pointer" 2 "*" put demo alice 1
 no "a path that is no JSON Pointer, get" 2 "*" get demo alice
 no "a path that is no JSON Pointer, del" 2 "*" del demo alice
@@ -381,17 +392,17 @@ cat > all.ndjson <<'END'
 {"key":"plain","value":"text"}
 {"key":"a\tb\nc\rd\\e","value":"\ttab\n\r\\ \\= \\t"}
 {"key":"\\=5","value":"\\=5"}
-{"key":"nul\u0000","value":"\u0000\u0001\u007f"}
+{"key":"nul\u0000","value":"\u0000\u0001"}
 {"key":"é","value":"☃"}
 {"key":{"~x":""},"value":{"~x":"00ff"}}
 {"key":{"~p":["a",1]},"value":{"~p":["a",{"~p":[]},1.5]}}
-{"key":-12345678901234567890123,"value":12345678901234567890123}
+{"key":{"~i":"-12345678901234567890123"},"value":{"~i":"12345678901234567890123"}}
 {"key":-5,"value":-9223372036854775808}
 {"key":0,"value":0}
 {"key":9007199254740993,"value":9223372036854775807}
 {"key":{"~d":"-inf"},"value":{"~d":"nan7ff8000000000001"}}
 {"key":0.1,"value":-0.0}
-{"key":false,"value":1e+22}
+{"key":false,"value":1e22}
 {"key":{"~u":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"},"value":{"~u":"2f1c6d0e-8f0b-4c5a-9d3e-0123456789ab"}}
 {"key":{"~m":"1.50"},"value":{"~m":"-1.00"}}
 {"key":{"~t":"2026-11-20T10:00:00.5+02:00"},"value":{"~t":"2026-11-20T10:00:00"}}
@@ -418,6 +429,13 @@ echo '{"a":1,"b":{"~x":"00"}}' > object.json
 ok "load an object" "" load files --format json object.json
 ok "it has both" '{"key":"a","value":1}
 {"key":"b","value":{"~x":"00"}}' scan files
+printf ' { "n\\u0000" :1\n,"é":-2.5e1, "t" : true,\n"nothing":null}\n' > object.json
+ok "create object" "" create object
+ok "load an object with space and words" "" load object --format json object.json
+ok "it has all" '{"key":"n\u0000","value":1}
+{"key":"nothing","value":null}
+{"key":"t","value":true}
+{"key":"é","value":-25.0}' scan object
 ok "dump nothing as json" "[]" dump letters --format json --at 1
 before=$(newest files)
 seq 1 25 | sed 's/.*/{"key":&,"value":&}/' > 25.ndjson
@@ -439,22 +457,36 @@ wrong_file() { # WHAT FORMAT TEXT PATTERN
 	no "load, $1" 3 "wrong.txt: $4" load files --format "$2" --batch 2 wrong.txt
 }
 good='{"key":"g","value":1}\n'
-wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 20: *nothing was committed'
+wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 23: *nothing was committed'
 is "load, bad JSON: nothing is committed" "$before" "$(newest files)"
 wrong_file "in a later batch" ndjson "$good$good$good"'{"key":"é","value":[1]}' \
-	'line 4, column 20: *the first 2 entries are committed, in 1 commit*state*'
+	'line 4, column 1: its value: *the first 2 entries are committed, in 1 commit*state*'
 is "load: the batch before is committed" $((before + 1)) "$(newest files)"
 wrong_file "no key" ndjson '{"value":1}' 'line 1, column 1: *"key"*'
-wrong_file "a key twice" ndjson '{"key":1,"key":2}' 'line 1, column 10: *twice*'
-wrong_file "another member" ndjson '{"key":1,"valeu":2}' 'line 1, column 10: *'
-wrong_file "cut off" ndjson '{"key":1,"val' 'line 1, column 10: *'
-wrong_file "an object as a value" ndjson '{"key":1,"value":{"a":1}}' 'line 1, column 18: *~p*'
+wrong_file "a key twice" ndjson '{"key":1,"key":2}' 'line 1, column 14: duplicate*'
+wrong_file "another member" ndjson '{"key":1,"value":2,"label":3}' 'line 1, column 1: *no other member*'
+wrong_file "cut off" ndjson '{"key":"é","val' 'line 1, column 15: *'
+wrong_file "an object as a value" ndjson '{"key":1,"value":{"a":1}}' 'line 1, column 1: its value: *~p*'
+wrong_file "a large integer" ndjson '{"key":1,"value":9223372036854775808}' 'line 1, column 36: *~i*'
 wrong_file "no tab" tsv 'a\tb\nab\n' 'line 2, column 3: *tab*'
 wrong_file "two tabs" tsv 'a\tb\tc\n' 'line 1, column 4: *tab*'
 wrong_file "a bad escape" tsv 'a\tb\\c\n' 'line 1, column 4: *'
-wrong_file "bad JSON in a column" tsv 'a\t\\=x\n' 'line 1, column 5: *'
+wrong_file "bad JSON in a column" tsv 'é\t\\=[1,x]\n' 'line 1, column 8: *'
+wrong_file "what cannot be stored in a column" tsv 'a\t\\=[1]\n' 'line 1, column 5: *~p*'
 wrong_file "not UTF-8" tsv 'a\tb\377\n' 'line 1, column 3: *'
 wrong_file "an array cut off" json '[{"key":1,"value":2},\n{"key"' 'line 2, column *'
+wrong_file "an array without end" json '[{"key":1,"value":2}' 'line 1, column 21: *no end*'
+wrong_file "an array without comma" json '[{"key":1,"value":2}\n {"key":3,"value":4}]' 'line 2, column 2: *'
+wrong_file "an array with a comma too many" json '[{"key":1,"value":2},]' 'line 1, column 22: *'
+wrong_file "an element over two lines" json '[{"key":1,"value":2}, {"key":1,\n"é":oops}]' 'line 2, column 8: *'
+wrong_file "an element that cannot be stored" json '[\n {"key":1,\n"value":[]}]' 'line 2, column 2: its value: *'
+wrong_file "no entry in an array" json '[5]' 'line 1, column 2: *'
+wrong_file "an object without colon" json '{"a" 1}' 'line 1, column 6: *'
+wrong_file "an object without name" json '{"a":1,2:3}' 'line 1, column 8: *'
+wrong_file "an object with a comma too many" json '{"a":1,}' 'line 1, column 8: *'
+wrong_file "an object with a word cut short" json '{"a":tru,"b":1}' 'line 1, column 8: *'
+wrong_file "an object with a number badly ended" json '{"a":12é}' 'line 1, column 8: *'
+wrong_file "a value of an object that cannot be stored" json '{"a":1,\n"b":[1]}' 'line 2, column 1: *~p*'
 wrong_file "something behind it" json '[] x' 'line 1, column 4: *'
 wrong_file "neither array nor object" json '5' 'line 1, column 1: *'
 wrong_file "a key that cannot be" ndjson "$good{\"key\":\"$(printf 'x%.0s' {1..1100})\",\"value\":1}" \

@@ -26,11 +26,8 @@ static void print_problem(void *ctx, const dur_problem *p)
 		print_last_column(p->text);
 		return;
 	}
-	struct json_line l = { .f = stdout };
-	json_field_number(&l, "page", p->page);
-	json_field_number(&l, "state", p->state);
-	json_field_text(&l, "problem", p->text);
-	json_line_end(&l);
+	json_print(json_pack("{s:I,s:I,s:s}", "page", (json_int_t)p->page, "state",
+	                     (json_int_t)p->state, "problem", p->text));
 }
 
 static int show_progress(void *ctx, uint64_t done, uint64_t total)
@@ -44,11 +41,8 @@ static int show_progress(void *ctx, uint64_t done, uint64_t total)
 static void print_verdict(const struct check *c, bool sound)
 {
 	if (c->args->json) {
-		struct json_line l = { .f = stdout };
-		json_field_text(&l, "prefix", c->args->operand[0]);
-		json_field_bool(&l, "sound", sound);
-		json_field_number(&l, "problems", c->problems);
-		json_line_end(&l);
+		json_print(json_pack("{s:s,s:b,s:I}", "prefix", c->args->operand[0], "sound", sound,
+		                     "problems", (json_int_t)c->problems));
 	} else if (sound) {
 		printf("%s is sound\n", c->args->operand[0]);
 	} else {

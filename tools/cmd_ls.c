@@ -14,20 +14,16 @@
 static void print_prefix(const dur_prefix_info *p, bool json)
 {
 	bool memory = (p->flags & DUR_MEMORY) != 0;
-	char size[BYTES_TEXT];
+	char size[BYTES_TEXT], uuid[37];
 	if (!json) {
 		printf("%10" PRIu64 "  %10s  %-6s  ", p->newest, bytes_format(p->file_bytes, size),
 		       memory ? "memory" : "file");
 		print_last_column(p->name);
 		return;
 	}
-	struct json_line l = { .f = stdout };
-	json_field_text(&l, "name", p->name);
-	json_field_uuid(&l, "uuid", p->uuid);
-	json_field_number(&l, "newest", p->newest);
-	json_field_number(&l, "file_bytes", p->file_bytes);
-	json_field_bool(&l, "memory", memory);
-	json_line_end(&l);
+	json_print(json_pack("{s:s,s:s,s:I,s:I,s:b}", "name", p->name, "uuid",
+	                     uuid_format(p->uuid, uuid), "newest", (json_int_t)p->newest,
+	                     "file_bytes", (json_int_t)p->file_bytes, "memory", memory));
 }
 
 static int run(const struct args *args)

@@ -35,7 +35,7 @@ static int read_value(const struct args *args, struct arena *a, dur_value *v)
 {
 	const char *text = args->operand[2];
 	size_t len = strlen(text);
-	struct json_error e;
+	struct json_fault f;
 
 	if (strcmp(text, "-") == 0 && !read_stdin(a, &text, &len))
 		return EXIT_FAILED;
@@ -43,10 +43,11 @@ static int read_value(const struct args *args, struct arena *a, dur_value *v)
 		*v = DUR_BYTES(text, len);
 		return 0;
 	}
-	if (json_read_value(a, text, len, v, &e))
+	if (json_read_value(a, text, len, v, &f))
 		return 0;
-	return refuse(EXIT_USAGE, "VALUE is not one that can be stored, at byte %zu: %s",
-	              e.offset + 1, e.text);
+	if (f.byte == 0)
+		return refuse(EXIT_USAGE, "VALUE is not one that can be stored: %s", f.text);
+	return refuse(EXIT_USAGE, "VALUE is not JSON, at byte %u: %s", f.byte, f.text);
 }
 
 static int run(const struct args *args)

@@ -20,13 +20,9 @@ static void print_reader(const dur_reader *r, bool json)
 		       bytes_format(r->held_bytes, held));
 		return;
 	}
-	struct json_line l = { .f = stdout };
-	json_field_number(&l, "pid", r->pid);
-	json_field_number(&l, "views", r->views);
-	json_field_number(&l, "oldest", r->oldest);
-	json_field_number(&l, "age_ms", r->age_ms);
-	json_field_number(&l, "held_bytes", r->held_bytes);
-	json_line_end(&l);
+	json_print(json_pack("{s:I,s:I,s:I,s:I,s:I}", "pid", (json_int_t)r->pid, "views",
+	                     (json_int_t)r->views, "oldest", (json_int_t)r->oldest, "age_ms",
+	                     (json_int_t)r->age_ms, "held_bytes", (json_int_t)r->held_bytes));
 }
 
 static int run(const struct args *args)

@@ -18,23 +18,10 @@ struct field {
 	uint64_t value;
 };
 
-static void print_text(const struct args *args, struct json_line *l, const char *name,
-                       const char *title, const char *text)
-{
-	if (args->json) {
-		json_field_text(l, name, text);
-	} else {
-		printf("%-16s", title);
-		print_last_column(text);
-	}
-}
-
-static void print_field(const struct args *args, struct json_line *l, const struct field *f)
+static void print_field(const struct field *f)
 {
 	char text[BYTES_TEXT];
-	if (args->json)
-		json_field_number(l, f->name, f->value);
-	else if (f->kind == KIND_BYTES)
+	if (f->kind == KIND_BYTES)
 		printf("%-16s%s\n", f->title, bytes_format(f->value, text));
 	else if (f->kind == KIND_PID && f->value == 0)
 		printf("%-16snone\n", f->title);
@@ -42,7 +29,13 @@ static void print_field(const struct args *args, struct json_line *l, const stru
 		printf("%-16s%" PRIu64 "\n", f->title, f->value);
 }
 
-static void print_stat(const struct args *args, const dur_prefix_stat *s, uint64_t entries)
+static void print_text(const char *title, const char *text)
+{
+	printf("%-16s", title);
+	print_last_column(text);
+}
+
+static void print_stat(const dur_prefix_stat *s, uint64_t entries, bool json)
 {
 	const struct field fields[] = {
 		{ "entries", "entries", KIND_NUMBER, entries },
@@ -60,17 +53,25 @@ static void print_stat(const struct args *args, const dur_prefix_stat *s, uint64
 		{ "writer_pid", "writer", KIND_PID, s->writer_pid },
 		{ "readers", "attached", KIND_NUMBER, s->readers },
 	};
-	struct json_line l = { .f = stdout };
+	const unsigned n = sizeof fields / sizeof fields[0];
 	char uuid[37];
 
-	print_text(args, &l, "name", "prefix", s->name);
-	print_text(args, &l, "uuid", "uuid", uuid_format(s->uuid, uuid));
-	print_text(args, &l, "keep", "keep", s->keep);
-	print_text(args, &l, "io", "io", s->io);
-	for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++)
-		print_field(args, &l, &fields[i]);
-	if (args->json)
-		json_line_end(&l);
+	uuid_format(s->uuid, uuid);
+	if (json) {
+		json_t *line = json_pack("{s:s,s:s,s:s,s:s}", "name", s->name, "uuid", uuid, "keep",
+		                         s->keep, "io", s->io);
+		for (unsigned i = 0; i < n; i++)
+			json_object_set_new(line, fields[i].name,
+			                    json_integer((json_int_t)fields[i].value));
+		json_print(line);
+		return;
+	}
+	print_text("prefix", s->name);
+	print_text("uuid", uuid);
+	print_text("keep", s->keep);
+	print_text("io", s->io);
+	for (unsigned i = 0; i < n; i++)
+		print_field(&fields[i]);
 }
 
 static int run(const struct args *args)
@@ -88,7 +89,7 @@ static int run(const struct args *args)
 		if (rc < 0)
 			status = fail(rc);
 		else
-			print_stat(args, &stat, entries);
+			print_stat(&stat, entries, args->json);
 	}
 	return context_close(&s, status);
 }

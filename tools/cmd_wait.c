@@ -21,13 +21,10 @@ static int wait_for_state(struct context *s)
 		return fail(rc);
 	if (rc == DUR_NONE)
 		return EXIT_NO;
-	if (args->json) {
-		struct json_line l = { .f = stdout };
-		json_field_number(&l, "state", state);
-		json_line_end(&l);
-	} else {
+	if (args->json)
+		json_print(json_pack("{s:I}", "state", (json_int_t)state));
+	else
 		printf("%" PRIu64 "\n", state);
-	}
 	return EXIT_DONE;
 }
 

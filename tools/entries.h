@@ -3,7 +3,7 @@
  * Entries as text, read by load, written by dump and scan. Three formats:
  *
  *	ndjson  {"key":KEY,"value":VALUE} a line, in the JSON of json_read.h
- *	json    an array of such entries; read also as one object, {"name":VALUE,...}
+ *	json    an array of such entries; read also as one object, {"KEY":VALUE,...}
  *	tsv     KEY, a tab, VALUE a line. A column is a string, with \t \n \r \\ for these four;
  *	        one that begins with \= is the JSON that follows: \=42, \={"~x":"00ff"}
  *
@@ -27,14 +27,13 @@ bool format_parse(const char *text, enum format *format);
 struct entry_reader {
 	FILE *file;
 	enum format format;
-	char *text; /* the line or element at hand */
+	char *text; /* the line at hand */
 	size_t len, cap;
-	uint64_t bytes; /* read so far */
-	uint64_t line;  /* where text began, from 1; its column, from 1 */
-	uint64_t column;
-	uint64_t at_line, at_column; /* of the next byte: json only */
-	int stage;                   /* json only: see entries_read.c */
-	bool object;
+	uint64_t bytes;        /* read so far */
+	uint64_t line, column; /* where the entry began, from 1 */
+	/* json only: see entries_read.c */
+	uint64_t at_line, at_column; /* of the next byte */
+	int next, stage, close;
 	char error[320]; /* "line 3, column 7: ..." after a failure */
 };
 

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "entries.h"
+#include "json_read.h"
 #include "json_write.h"
 #include "message.h"
-#include "utf8.h"
 
 bool format_parse(const char *text, enum format *format)
 {
@@ -45,7 +45,7 @@ static void write_column(FILE *f, const dur_value *v)
 void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value)
 {
 	dur_value readable = *key;
-	if (w->raw && key->type == DUR_BYTES && utf8_valid(key->ptr, key->len))
+	if (w->raw && key->type == DUR_BYTES && json_is_utf8(key->ptr, key->len))
 		readable.type = DUR_STR;
 	if (w->format == FORMAT_TSV) {
 		write_column(w->file, &readable);
@@ -57,11 +57,9 @@ void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *
 	if (w->format == FORMAT_JSON)
 		fputs(w->begun ? ",\n" : "[\n", w->file);
 	w->begun = true;
-	fputs("{\"key\":", w->file);
-	json_write_value(w->file, &readable);
-	fputs(",\"value\":", w->file);
-	json_write_value(w->file, value);
-	fputs(w->format == FORMAT_JSON ? "}" : "}\n", w->file);
+	json_write_entry(w->file, &readable, value);
+	if (w->format == FORMAT_NDJSON)
+		fputc('\n', w->file);
 }
 
 void entry_write_end(struct entry_writer *w)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Written straight to the stream. Recursion goes as deep as the library lets tuples nest. */
+/*
+ * A value becomes a tree, and jansson writes it. Recursion goes as deep as the library lets tuples
+ * nest.
+ */
 #include "json_write.h"
 
 #include <inttypes.h>
@@ -7,8 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "message.h"
 #include "timetext.h"
-#include "utf8.h"
+
+/* digits: so many a double needs to be read back as itself; jansson takes one number for a tree. */
+struct tree {
+	int digits;
+};
+
+static json_t *value_tree(struct tree *t, const dur_value *v);
 
 const char *uuid_format(const uint8_t id[16], char out[37])
 {
@@ -21,157 +31,127 @@ const char *uuid_format(const uint8_t id[16], char out[37])
 	return out;
 }
 
-static void write_escape(FILE *f, unsigned char c)
+/* jansson gives NULL for two reasons, and does not say for which. */
+static json_t *made(json_t *j)
 {
-	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-	const char *found = c != 0 ? strchr(from, c) : NULL;
-	if (found != NULL)
-		fprintf(f, "\\%c", to[found - from]);
-	else
-		fprintf(f, "\\u%04x", (unsigned)c);
+	if (j == NULL)
+		exit(refuse(EXIT_FAILED, "this cannot be written as JSON: memory ran out, or a "
+		                         "text is not UTF-8; then `duramen check` finds damage"));
+	return j;
 }
 
-void json_write_string(FILE *f, const char *s, size_t len)
+static json_t *form(const char *name, json_t *inner)
 {
-	size_t plain = 0; /* s[plain..i) has not been written yet */
-	fputc('"', f);
-	for (size_t i = 0; i < len;) {
-		unsigned char c = (unsigned char)s[i];
-		size_t n = utf8_char(s + i, len - i);
-		bool as_is = n != 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
-		if (as_is) {
-			i += n;
-			continue;
-		}
-		fwrite(s + plain, 1, i - plain, f);
-		if (n == 0)
-			fputs("\xef\xbf\xbd", f);
-		else
-			write_escape(f, c);
-		plain = ++i;
-	}
-	fwrite(s + plain, 1, len - plain, f);
-	fputc('"', f);
+	return made(json_pack("{s:o}", name, inner));
 }
 
-static void write_double(FILE *f, double d)
+static json_t *text(const char *s, uint64_t len)
 {
-	char text[40];
+	return made(json_stringn(s, len));
+}
+
+static json_t *double_tree(struct tree *t, double d)
+{
+	char out[40];
 	if (isnan(d)) {
 		uint64_t bits;
 		memcpy(&bits, &d, sizeof bits);
-		if (bits == 0x7ff8000000000000)
-			fputs("{\"~d\":\"nan\"}", f);
-		else
-			fprintf(f, "{\"~d\":\"nan%016" PRIx64 "\"}", bits);
-		return;
+		snprintf(out, sizeof out, "nan%016" PRIx64, bits);
+		return form("~d", made(json_string(bits == 0x7ff8000000000000 ? "nan" : out)));
 	}
-	if (isinf(d)) {
-		fprintf(f, "{\"~d\":\"%s\"}", d < 0 ? "-inf" : "inf");
-		return;
-	}
-	/* 15 digits are always kept by a normal number, and its zeros at the end are not printed. */
-	for (int digits = fpclassify(d) == FP_SUBNORMAL ? 1 : 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, d);
-		if (strtod(text, NULL) == d)
+	if (isinf(d))
+		return form("~d", made(json_string(d < 0 ? "-inf" : "inf")));
+	/* 15 digits are always kept by a normal number, and its zeros at the end are not written. */
+	int digits = fpclassify(d) == FP_SUBNORMAL ? 1 : 15;
+	for (; digits < 17; digits++) {
+		snprintf(out, sizeof out, "%.*g", digits, d);
+		if (strtod(out, NULL) == d)
 			break;
 	}
-	fputs(text, f);
-	if (strpbrk(text, ".e") == NULL)
-		fputs(".0", f);
+	if (digits > t->digits)
+		t->digits = digits;
+	return made(json_real(d));
 }
 
-static void write_bytes(FILE *f, const uint8_t *p, uint64_t len)
+static json_t *bytes_tree(const uint8_t *p, uint64_t len)
 {
 	static const char digits[] = "0123456789abcdef";
-	fputs("{\"~x\":\"", f);
+	char *hex = malloc(2 * len + 1);
+	if (hex == NULL)
+		out_of_memory();
 	for (uint64_t i = 0; i < len; i++) {
-		fputc(digits[p[i] >> 4], f);
-		fputc(digits[p[i] & 15], f);
+		hex[2 * i] = digits[p[i] >> 4];
+		hex[2 * i + 1] = digits[p[i] & 15];
 	}
-	fputs("\"}", f);
+	json_t *j = text(hex, 2 * len);
+	free(hex);
+	return form("~x", j);
 }
 
-static void write_id(FILE *f, char letter, const uint8_t id[16])
+static json_t *id_tree(const char *name, const uint8_t id[16])
 {
-	char text[37];
-	fprintf(f, "{\"~%c\":\"%s\"}", letter, uuid_format(id, text));
+	char out[37];
+	return form(name, made(json_string(uuid_format(id, out))));
 }
 
-static void write_tuple(FILE *f, const dur_value *items, uint64_t n)
+static json_t *tuple_tree(struct tree *t, const dur_value *items, uint64_t n)
 {
-	fputs("{\"~p\":[", f);
-	for (uint64_t i = 0; i < n; i++) {
-		if (i > 0)
-			fputc(',', f);
-		json_write_value(f, &items[i]);
-	}
-	fputs("]}", f);
+	json_t *list = made(json_array());
+	for (uint64_t i = 0; i < n; i++)
+		if (json_array_append_new(list, value_tree(t, &items[i])) != 0)
+			out_of_memory();
+	return form("~p", list);
 }
 
-static void write_untagged(FILE *f, const dur_value *v)
+static json_t *untagged_tree(struct tree *t, const dur_value *v)
 {
-	char text[TIMETEXT_MAX];
+	char out[TIMETEXT_MAX];
 	switch (v->type) {
-	case DUR_BOOL: fputs(v->i ? "true" : "false", f); break;
-	case DUR_INT: fprintf(f, "%" PRId64, v->i); break;
-	case DUR_BIGINT: fwrite(v->str, 1, v->len, f); break;
-	case DUR_DOUBLE: write_double(f, v->f); break;
-	case DUR_DECIMAL: fprintf(f, "{\"~m\":\"%.*s\"}", (int)v->len, v->str); break;
-	case DUR_STR: json_write_string(f, v->str, v->len); break;
-	case DUR_BYTES: write_bytes(f, v->ptr, v->len); break;
-	case DUR_TIME: fprintf(f, "{\"~t\":\"%s\"}", time_format(v, text)); break;
-	case DUR_UUID: write_id(f, 'u', v->id); break;
-	case DUR_REF: write_id(f, 'r', v->id); break;
-	case DUR_WEAK: write_id(f, 'w', v->id); break;
-	case DUR_TUPLE: write_tuple(f, v->items, v->len); break;
-	default: fputs("null", f);
+	case DUR_BOOL: return made(json_boolean(v->i));
+	case DUR_INT: return made(json_integer(v->i));
+	case DUR_BIGINT: return form("~i", text(v->str, v->len));
+	case DUR_DOUBLE: return double_tree(t, v->f);
+	case DUR_DECIMAL: return form("~m", text(v->str, v->len));
+	case DUR_STR: return text(v->str, v->len);
+	case DUR_BYTES: return bytes_tree(v->ptr, v->len);
+	case DUR_TIME: return form("~t", made(json_string(time_format(v, out))));
+	case DUR_UUID: return id_tree("~u", v->id);
+	case DUR_REF: return id_tree("~r", v->id);
+	case DUR_WEAK: return id_tree("~w", v->id);
+	case DUR_TUPLE: return tuple_tree(t, v->items, v->len);
+	default: return made(json_null());
 	}
+}
+
+static json_t *value_tree(struct tree *t, const dur_value *v)
+{
+	json_t *j = untagged_tree(t, v);
+	return v->tag == 0 ? j : form("~g", made(json_pack("[i,o]", (int)v->tag, j)));
+}
+
+/* A failed write is seen by output_finish(). */
+static void dump(FILE *f, json_t *j, int digits)
+{
+	json_dumpf(j, f, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(digits));
+	json_decref(j);
 }
 
 void json_write_value(FILE *f, const dur_value *v)
 {
-	if (v->tag == 0) {
-		write_untagged(f, v);
-		return;
-	}
-	fprintf(f, "{\"~g\":[%u,", (unsigned)v->tag);
-	write_untagged(f, v);
-	fputs("]}", f);
+	struct tree t = { .digits = 1 };
+	json_t *j = value_tree(&t, v);
+	dump(f, j, t.digits);
 }
 
-static void field_name(struct json_line *l, const char *name)
+void json_write_entry(FILE *f, const dur_value *key, const dur_value *value)
 {
-	fprintf(l->f, "%s\"%s\":", l->begun ? "," : "{", name);
-	l->begun = true;
+	struct tree t = { .digits = 1 };
+	json_t *k = value_tree(&t, key), *v = value_tree(&t, value);
+	dump(f, made(json_pack("{s:o,s:o}", "key", k, "value", v)), t.digits);
 }
 
-void json_field_number(struct json_line *l, const char *name, uint64_t n)
+void json_print(json_t *object)
 {
-	field_name(l, name);
-	fprintf(l->f, "%" PRIu64, n);
-}
-
-void json_field_bool(struct json_line *l, const char *name, bool b)
-{
-	field_name(l, name);
-	fputs(b ? "true" : "false", l->f);
-}
-
-void json_field_text(struct json_line *l, const char *name, const char *text)
-{
-	field_name(l, name);
-	json_write_string(l->f, text, strlen(text));
-}
-
-void json_field_uuid(struct json_line *l, const char *name, const uint8_t id[16])
-{
-	char text[37];
-	json_field_text(l, name, uuid_format(id, text));
-}
-
-void json_line_end(struct json_line *l)
-{
-	fputs("}\n", l->f);
-	l->begun = false;
+	dump(stdout, made(object), 17);
+	putchar('\n');
 }

@@ -60,14 +60,10 @@ void print_state(const dur_state_info *s, bool json)
 		print_last_column(s->label);
 		return;
 	}
-	struct json_line l = { .f = stdout };
-	json_field_number(&l, "state", s->state);
-	json_field_text(&l, "time", time_format_ns(s->time_ns, when));
-	json_field_number(&l, "entries", s->entries);
-	json_field_number(&l, "written_bytes", s->written_bytes);
-	json_field_bool(&l, "on_disk", (s->flags & DUR_ON_DISK) != 0);
-	json_field_text(&l, "label", s->label);
-	json_line_end(&l);
+	json_print(json_pack("{s:I,s:s,s:I,s:I,s:b,s:s}", "state", (json_int_t)s->state, "time",
+	                     time_format_ns(s->time_ns, when), "entries", (json_int_t)s->entries,
+	                     "written_bytes", (json_int_t)s->written_bytes, "on_disk",
+	                     (s->flags & DUR_ON_DISK) != 0, "label", s->label));
 }
 
 int print_entries(dur_coll c, const dur_range *r, enum format format, const char *what)
