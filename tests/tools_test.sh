@@ -121,6 +121,9 @@ no "one operand too many" 2 "ls: 'x' is one operand too many*" ls x
 no "no number" 2 "--limit takes a number*" log p --limit x
 no "number too small" 2 "--limit takes a number*" log p --limit 0
 no "number with a sign" 2 "--timeout takes a number*" wait p --after 1 --timeout -5
+ok "an option cut short" "" --root short create x --mem
+no "an option that may be two" 2 "put: there is no option --l*" put p /a 1 --l
+no "help with an argument" 2 "--help takes no argument*" put --help=1
 no "argument missing" 2 "--at needs an argument*" get p /a --at
 no "a flag with an argument" 2 "--json takes no argument*" ls --json=1
 no "no such format" 2 "--format takes*" dump p --format xml
@@ -167,7 +170,11 @@ first=$(newest demo)
 ok "put" "" put demo /alice 25
 ok "get" 25 get demo /alice
 is "put makes one state" $((first + 1)) "$(newest demo)"
-ok "put, a negative number" "" put demo /alice -5
+ok "put, a negative number" "" put demo /alice -57 --label x
+ok "get, a negative number of two digits" -57 get demo /alice
+ok "put, after --" "" put demo -- /alice -1e1
+ok "get, what was put after --" -10.0 get demo /alice
+ok "put, a negative number before an option" "" put --label x demo /alice -5 --async
 ok "get, a negative number" -5 get demo /alice
 run get demo /bob
 is "absent: status, nothing said" "1||" "$status|$out|$err"
@@ -695,7 +702,7 @@ for c in $commands; do
 		# The synopsis of the command, up to the full stop of its first sentence.
 		entry=$(sed -n "/^\.It Cm $c\( \|$\)/,/^\.It Cm /p" "$page" | sed 's/Fl -/--/g')
 		case $option in
-		--root) ;;
+		--root | --help) ;;
 		*) has "it has $c $option" "*${option}*" "$entry" ;;
 		esac
 	done
