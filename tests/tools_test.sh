@@ -121,7 +121,6 @@ no "one operand too many" 2 "ls: 'x' is one operand too many*" ls x
 no "no number" 2 "--limit takes a number*" log p --limit x
 no "number too small" 2 "--limit takes a number*" log p --limit 0
 no "number with a sign" 2 "--timeout takes a number*" wait p --after 1 --timeout -5
-ok "an option cut short" "" --root short create x --mem
 no "an option that may be two" 2 "put: there is no option --l*" put p /a 1 --l
 no "help with an argument" 2 "--help takes no argument*" put --help=1
 no "argument missing" 2 "--at needs an argument*" get p /a --at
@@ -605,7 +604,7 @@ wait "$second"
 is "a second writer gets its turn" 0 $?
 ok "and writes" '"in turn"' get watched /k
 
-ok "create --memory" "" create memory --memory
+ok "create --memory, cut short" "" create memory --mem
 ok "put into memory" "" put memory /a 1
 ok "get from memory" 1 get memory /a
 run ls

@@ -70,7 +70,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = {
+static const struct option_row options[] = {
 	FLAG("history", history, "check every retained state too, not the newest alone"),
 	OPTION_JSON, OPTIONS_END
 };

@@ -15,7 +15,7 @@ static int run(const struct args *args)
 	return context_close(&s, context_open(&s, args, flags));
 }
 
-static const struct option options[] = {
+static const struct option_row options[] = {
 	TEXT("keep", "POLICY", keep,
 	     "which states stay readable: all (the default), or\n"
 	     "last:N, the newest N"),

@@ -20,7 +20,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = { OPTIONS_WRITE, OPTIONS_END };
+static const struct option_row options[] = { OPTIONS_WRITE, OPTIONS_END };
 
 const struct command cmd_del = {
 	.name = "del",

@@ -23,7 +23,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = { OPTION_FORMAT, OPTION_AT, OPTIONS_END };
+static const struct option_row options[] = { OPTION_FORMAT, OPTION_AT, OPTIONS_END };
 
 const struct command cmd_dump = {
 	.name = "dump",

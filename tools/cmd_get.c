@@ -45,7 +45,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = {
+static const struct option_row options[] = {
 	OPTION_AT,
 	FLAG("raw", raw, "print a string or bytes as they are, with nothing after\nthem"),
 	OPTIONS_END

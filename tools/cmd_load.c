@@ -175,7 +175,7 @@ static int run(const struct args *args)
 	return context_close(&l.context, status);
 }
 
-static const struct option options[] = {
+static const struct option_row options[] = {
 	OPTION_FORMAT, NUMBER("batch", "N", batch, 1, BATCH_MAX, "entries a commit (default 1000)"),
 	OPTIONS_WRITE, OPTIONS_END
 };

@@ -47,7 +47,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = { OPTION_LIMIT, OPTION_JSON, OPTIONS_END };
+static const struct option_row options[] = { OPTION_LIMIT, OPTION_JSON, OPTIONS_END };
 
 const struct command cmd_log = {
 	.name = "log",

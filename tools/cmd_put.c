@@ -69,8 +69,9 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = { FLAG("raw", raw, "VALUE is a string of bytes, not JSON"),
-	                                 OPTIONS_WRITE, OPTIONS_END };
+static const struct option_row options[] = {
+	FLAG("raw", raw, "VALUE is a string of bytes, not JSON"), OPTIONS_WRITE, OPTIONS_END
+};
 
 const struct command cmd_put = {
 	.name = "put",

@@ -44,7 +44,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = { OPTION_JSON, OPTIONS_END };
+static const struct option_row options[] = { OPTION_JSON, OPTIONS_END };
 
 const struct command cmd_readers = {
 	.name = "readers",

@@ -61,14 +61,14 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = { TEXT("from", "KEY", from,
-	                                      "begin at this key, or the first after it"),
-	                                 TEXT("to", "KEY", to, "end before this key"),
-	                                 OPTION_REVERSE,
-	                                 OPTION_LIMIT,
-	                                 FLAG("count", count, "print only how many they are"),
-	                                 OPTION_AT,
-	                                 OPTIONS_END };
+static const struct option_row options[] = { TEXT("from", "KEY", from,
+	                                          "begin at this key, or the first after it"),
+	                                     TEXT("to", "KEY", to, "end before this key"),
+	                                     OPTION_REVERSE,
+	                                     OPTION_LIMIT,
+	                                     FLAG("count", count, "print only how many they are"),
+	                                     OPTION_AT,
+	                                     OPTIONS_END };
 
 const struct command cmd_scan = {
 	.name = "scan",

@@ -39,7 +39,7 @@ static int run(const struct args *args)
 	return context_close(&s, status);
 }
 
-static const struct option options[] = {
+static const struct option_row options[] = {
 	TEXT("after", "STATE", after, "wait for a state newer than this one"),
 	NUMBER("timeout", "MS", timeout_ms, 0, INT_MAX,
 	       "give up after so many milliseconds, with status 1"),

@@ -89,7 +89,7 @@ static int run(const struct args *args)
 	return context_close(&w.context, status);
 }
 
-static const struct option options[] = {
+static const struct option_row options[] = {
 	TEXT("after", "STATE", after,
 	     "begin after this state (default: the newest one); 0\n"
 	     "begins with the oldest that is retained"),

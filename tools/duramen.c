@@ -26,11 +26,9 @@ static void print_help(FILE *f)
 	      f);
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		fprintf(f, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
-	fputs("\nOptions:\n"
-	      "  --root DIR  the workspace (default: $DURAMEN_ROOT, else ./duramen-data)\n"
-	      "  --help      this text; after a command, what that one takes, with examples\n"
-	      "  --version   the version\n\n"
-	      "Exit status: 0 done, 1 not found or timed out, 2 wrong usage, 3 failure.\n\n"
+	fputs("\nOptions:\n", f);
+	options_list(f);
+	fputs("\nExit status: 0 done, 1 not found or timed out, 2 wrong usage, 3 failure.\n\n"
 	      "Examples:\n"
 	      "  duramen create demo\n"
 	      "  duramen put demo /alice 25\n"
@@ -53,13 +51,12 @@ static int bad_usage(void)
 	return EXIT_USAGE;
 }
 
-static int run(const struct command *c, char **words, struct args *args)
+static int run(const struct command *c, int argc, char **argv, struct args *args)
 {
-	bool help = false;
-	int status = options_parse(c, words, args, &help);
+	int status = options_parse(c, argc, argv, args);
 	if (status != 0)
 		return status;
-	if (help) {
+	if (args->help) {
 		options_help(c);
 		return EXIT_DONE;
 	}
@@ -70,37 +67,31 @@ static int run(const struct command *c, char **words, struct args *args)
 	return c->run(args);
 }
 
-static int dispatch(char **words)
+static int dispatch(int argc, char **argv)
 {
 	struct args args = { .batch = 1000, .lock_ms = 5000, .timeout_ms = NOT_GIVEN };
+	int at = options_before(argc, argv, &args);
 
-	while (*words != NULL && (*words)[0] == '-') {
-		if (strcmp(*words, "--help") == 0 || strcmp(*words, "-h") == 0) {
-			print_help(stdout);
-			return EXIT_DONE;
-		}
-		if (strcmp(*words, "--version") == 0) {
-			printf("duramen %s\n", dur_version());
-			return EXIT_DONE;
-		}
-		const char *word = *words;
-		int rc = strncmp(word, "--", 2) == 0 ? options_take(common_options, &words, &args)
-		                                     : 0;
-		if (rc == 0)
-			complain("there is no option %s before the command", word);
-		if (rc <= 0)
-			return bad_usage();
+	if (at < 0)
+		return bad_usage();
+	if (args.help) {
+		print_help(stdout);
+		return EXIT_DONE;
 	}
-	if (*words == NULL) {
+	if (args.version) {
+		printf("duramen %s\n", dur_version());
+		return EXIT_DONE;
+	}
+	if (at >= argc) {
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
-	const struct command *c = find_command(*words);
+	const struct command *c = find_command(argv[at]);
 	if (c == NULL) {
-		complain("there is no command '%s'", *words);
+		complain("there is no command '%s'", argv[at]);
 		return bad_usage();
 	}
-	return run(c, words + 1, &args);
+	return run(c, argc - at, argv + at, &args);
 }
 
 int main(int argc, char **argv)
@@ -110,5 +101,5 @@ int main(int argc, char **argv)
 	 * output_finish().
 	 */
 	signal(SIGPIPE, SIG_IGN);
-	return output_finish(dispatch(argv + (argc > 0)));
+	return output_finish(dispatch(argc, argv));
 }

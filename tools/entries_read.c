@@ -138,8 +138,7 @@ static int read_column(struct entry_reader *r, struct arena *a, const char *s, c
 	if (!unescape_column(r, s, end, text, &len))
 		return -1;
 	if (!json_is_utf8(text, len))
-		return bad_text(r, s,
-		                "not UTF-8: bytes are written \\={\"~x\":\"00ff\"}");
+		return bad_text(r, s, "not UTF-8: bytes are written \\={\"~x\":\"00ff\"}");
 	*v = DUR_STRN(text, len);
 	return 0;
 }
@@ -152,8 +151,7 @@ static int read_tsv(struct entry_reader *r, struct arena *a, dur_value *key, dur
 		return bad_text(r, end, "there is no tab: a line is KEY, a tab, VALUE");
 	const char *second = memchr(tab + 1, '\t', (size_t)(end - tab - 1));
 	if (second != NULL)
-		return bad_text(r, second,
-		                "a second tab: inside a column it is \\t");
+		return bad_text(r, second, "a second tab: inside a column it is \\t");
 	int rc = read_column(r, a, r->text, tab, key);
 	return rc == 0 ? read_column(r, a, tab + 1, end, value) : rc;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line, described by tables: a command lists its operands and options once, and
- * parsing, usage errors and --help all come from that list.
+ * The command line, described by tables: a command lists its operands and options once, and what
+ * getopt_long() is told, usage errors and --help all come from that list.
  *
- * Options are long ones, "--name value" or "--name=value", before, between or after operands; "--"
- * ends them. "-" and negative numbers are operands, so that `put PREFIX PATH -5` needs no quoting.
+ * Options are long ones, "--name value" or "--name=value", before, between or after operands, and
+ * may be cut short as long as they mean one; "--" ends them. "-" and negative numbers are operands,
+ * so that `put PREFIX PATH -5` needs no quoting.
  */
 #ifndef DURAMEN_TOOLS_OPTIONS_H
 #define DURAMEN_TOOLS_OPTIONS_H
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define MAX_OPERANDS 3
 #define NOT_GIVEN    UINT64_MAX /* a number option that was not on the command line */
@@ -23,12 +25,12 @@ struct args {
 	const char *operand[MAX_OPERANDS]; /* NULL: not given */
 	const char *root, *at, *label, *keep, *format, *from, *to, *after;
 	uint64_t limit, batch, number, timeout_ms, lock_ms;
-	bool async, json, raw, memory, reverse, count, history;
+	bool async, json, raw, memory, reverse, count, history, help, version;
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
 
-struct option {
+struct option_row {
 	const char *name;    /* without the dashes; NULL ends a table */
 	const char *metavar; /* what stands for its argument in the help; NULL for a flag */
 	const char *help;
@@ -75,27 +77,23 @@ struct command {
 	const char *operands[MAX_OPERANDS]; /* names */
 	unsigned required;                  /* so many of them must be given */
 	const char *about;                  /* for its --help: lines of at most 76 columns */
-	const struct option *options;
+	const struct option_row *options;
 	const char *examples;                /* the same, each line a command */
 	int (*run)(const struct args *args); /* returns an exit status */
 };
 
 /*
- * Fills *args from the words after the command's name; options that every command has (--root) may
- * also have been given before it. Returns 0, or EXIT_USAGE after a message. *help: --help was
- * given.
+ * Fills *args from the command line of a command, argv[0] being its name. Options that every
+ * command has may also have been given before it. Returns 0, or EXIT_USAGE after a message. It is
+ * done when it comes to --help.
  */
-int options_parse(const struct command *c, char **words, struct args *args, bool *help);
+int options_parse(const struct command *c, int argc, char **argv, struct args *args);
+/* Those before the command. Returns the place of the command in argv, or -1 after a message. */
+int options_before(int argc, char **argv, struct args *args);
 
-/*
- * Handles one option word of a table at *word. 1: it was one (and *word is moved past it and its
- * argument); 0: it is none of the table; -1: refused, with a message.
- */
-int options_take(const struct option *table, char ***word, struct args *args);
-
+/* What --help of a command prints. */
 void options_help(const struct command *c);
-
-/* Options of every command. */
-extern const struct option common_options[];
+/* The options that may stand before the command, as lines of a help text. */
+void options_list(FILE *f);
 
 #endif
