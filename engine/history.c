@@ -220,8 +220,7 @@ static int replay_finish(struct replay *replay)
 	struct history *h = replay->history;
 	int rc = 0;
 
-	if (replay->n)
-		if (replay->n > 1)
+	if (replay->n > 1)
 		qsort(replay->items, replay->n, sizeof *replay->items, pending_compare);
 	for (size_t i = 0; i < replay->n && rc == 0; i++) {
 		const struct pending *e = &replay->items[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fold carries what stands in the records since the last one into the system tree: states into the
- * index, retired pages into dead lists (or, where the policy keeps few states, into single entries that
- * come and go), changed chunks of free space. Then the records are superfluous and are retired themselves.
+ * index, retired pages into dead lists (or, where the policy keeps few states or retention has let go of
+ * them already, into single entries that come and go), changed chunks of free space. Then the records are superfluous and are retired themselves.
  *
  * The free space written down is that before this commit's own pages are taken: a replay starts with the
  * folding record itself and takes them out.
@@ -34,6 +34,22 @@ static bool few_states(const struct history *history)
 	uint64_t last = history_keep_last(newest(history)->keep);
 
 	return last != 0 && last <= MEMORY_STATES;
+}
+
+/*
+ * The data queue up to here stands in single entries, from here on in dead lists. What was drained and is
+ * not free yet must not go back: nobody drains a list twice.
+ */
+static size_t singles_end(const struct history *history)
+{
+	const struct queue *q = &history->data;
+	size_t i = q->head;
+
+	if (few_states(history))
+		return q->n;
+	while (i < q->n && q->items[i].death <= history->drained)
+		i++;
+	return i;
 }
 
 static int clear_below(struct txn *txn, unsigned kind, uint64_t number)
@@ -71,12 +87,12 @@ static int fold_dead(struct history *history, struct txn *txn)
 	int rc = clear_below(txn, KEY_DEAD, history->drained + 1);
 	unsigned no = 0;
 
-	for (size_t i = q->head, n; i < q->n && rc == 0; i += n) {
+	for (size_t start = singles_end(history), i = start, n; i < q->n && rc == 0; i += n) {
 		uint64_t death = q->items[i].death;
 		for (n = 0; n < DEAD_PART && i + n < q->n && q->items[i + n].death == death; n++)
 			part[n] = (struct retired){ .no = q->items[i + n].no, .n = q->items[i + n].n,
 				.birth = q->items[i + n].birth, .class = CLASS_DATA };
-		no = i > q->head && q->items[i - 1].death == death ? no + 1 : 0;
+		no = i > start && q->items[i - 1].death == death ? no + 1 : 0;
 		if (no > UINT16_MAX)
 			return error_set(DUR_E_LIMIT, "one commit retired too many pages: commit more often");
 		cell[0] = DUR_BYTES;
@@ -87,12 +103,12 @@ static int fold_dead(struct history *history, struct txn *txn)
 	return rc;
 }
 
-static int fold_limbo_queue(struct txn *txn, const struct queue *q)
+static int fold_limbo_queue(struct txn *txn, const struct queue *q, size_t end)
 {
 	uint8_t key[SYSTEM_KEY_MAX], cell[48];
 	int rc = 0;
 
-	for (size_t i = q->head; i < q->n && rc == 0; i++) {
+	for (size_t i = q->head; i < end && rc == 0; i++) {
 		const struct pending *e = &q->items[i];
 		if (e->persisted)
 			continue;
@@ -110,22 +126,25 @@ static int fold_limbo_queue(struct txn *txn, const struct queue *q)
 static int fold_limbo(struct history *history, struct txn *txn)
 {
 	uint8_t key[SYSTEM_KEY_MAX];
+	size_t end = singles_end(history);
 	int rc = 0;
 
 	/* gone first: the same page may have been retired again since */
 	for (size_t i = 0; i < history->n_gone && rc >= 0; i++)
 		rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_LIMBO, history->gone[i]));
 	/* the policy keeps many states now: these stand in dead lists from here on */
-	for (size_t i = history->data.head; i < history->data.n && rc >= 0 && !few_states(history); i++)
+	for (size_t i = end; i < history->data.n && rc >= 0; i++)
 		if (history->data.items[i].persisted)
 			rc = tree_del(&txn->dirty, &txn->system, key,
 			              history_key(key, KEY_LIMBO, history->data.items[i].no));
 	if (rc >= 0)
-		rc = fold_limbo_queue(txn, &history->system);
-	if (rc == 0 && few_states(history))
-		rc = fold_limbo_queue(txn, &history->data);
-	for (size_t i = 0; i < history->n_buckets && rc == 0; i++)
-		rc = fold_limbo_queue(txn, &history->buckets[i].entries);
+		rc = fold_limbo_queue(txn, &history->system, history->system.n);
+	if (rc == 0)
+		rc = fold_limbo_queue(txn, &history->data, end);
+	for (size_t i = 0; i < history->n_buckets && rc == 0; i++) {
+		const struct queue *q = &history->buckets[i].entries;
+		rc = fold_limbo_queue(txn, q, q->n);
+	}
 	return rc;
 }
 
@@ -158,9 +177,8 @@ static int fold_header(struct history *history, struct txn *txn)
 	uint8_t key[SYSTEM_KEY_MAX], cell[40];
 	uint64_t dead = history->dead_pages;
 
-	if (!few_states(history))
-		for (size_t i = history->data.head; i < history->data.n; i++)
-			dead += history->data.items[i].n;
+	for (size_t i = singles_end(history); i < history->data.n; i++)
+		dead += history->data.items[i].n;
 	cell[0] = DUR_BYTES;
 	put_u64(cell + 1, history->file_pages);
 	put_u64(cell + 9, dead);
@@ -213,31 +231,28 @@ void history_fold_undo(struct history *history)
 	}
 }
 
-static void persisted(struct queue *q)
+static void persisted(struct queue *q, size_t end)
 {
-	for (size_t i = q->head; i < q->n; i++)
+	for (size_t i = q->head; i < end; i++)
 		q->items[i].persisted = true;
 }
 
 /* What the fold said is now so. */
 static int folded_now(struct history *history, const struct record *record)
 {
-	bool few = few_states(history);
+	size_t end = singles_end(history);
 
-	persisted(&history->system);
+	persisted(&history->system, history->system.n);
 	for (size_t i = 0; i < history->n_buckets; i++)
-		persisted(&history->buckets[i].entries);
-	if (few) {
-		persisted(&history->data);
-	} else {
-		for (size_t i = history->data.head; i < history->data.n; i++) {
-			const struct pending *e = &history->data.items[i];
-			history->dead_pages += e->n;
-			history->pending_pages -= e->n;
-			history->pending_data_pages -= e->n;
-		}
-		history->data.head = history->data.n = 0;
+		persisted(&history->buckets[i].entries, history->buckets[i].entries.n);
+	persisted(&history->data, end);
+	for (size_t i = end; i < history->data.n; i++) {
+		const struct pending *e = &history->data.items[i];
+		history->dead_pages += e->n;
+		history->pending_pages -= e->n;
+		history->pending_data_pages -= e->n;
 	}
+	history->data.n = end;
 	history->n_gone = 0;
 	if (history->folding.n)
 		memset(history->folding.bits, 0, history->folding.n / 8);
