@@ -21,8 +21,7 @@ limit_s=${LIMIT_S:-$limit_s}
 export CK_DEFAULT_TIMEOUT=$limit_s
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-# Forked children of test programs with threads start threads of their own.
-export TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1:die_after_fork=0}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-second_deadlock_stack=1}
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/duramen-test.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
