@@ -232,6 +232,21 @@ static int check_entries(struct check *check, const struct tree *tree)
 
 /* ---- States ---- */
 
+/* Writers go on meanwhile: retention may drop a state before its turn comes. */
+static int check_old_state(struct check *check, const struct state *state)
+{
+	const struct check_options *o = check->options;
+	int rc = o->hold ? o->hold(o->ctx, state->number) : 0;
+
+	if (rc != 0)
+		return rc == 1 ? 0 : rc;
+	check->state = state->number;
+	rc = walk(check, &state->catalog);
+	if (o->let_go)
+		o->let_go(o->ctx);
+	return rc;
+}
+
 static int check_old_states(struct check *check, const struct record *newest)
 {
 	struct state list[64];
@@ -243,10 +258,9 @@ static int check_old_states(struct check *check, const struct record *newest)
 	do {
 		rc = history_states(check->file, newest, from, true, list, 64, &n);
 		for (uint32_t i = 0; i < n && rc == 0; i++) {
-			check->state = list[i].number;
 			from = list[i].number + 1;
 			if (list[i].number != newest->state.number)
-				rc = walk(check, &list[i].catalog);
+				rc = check_old_state(check, &list[i]);
 		}
 	} while (rc == 0 && n == 64);
 	if (rc < 0 && rc != -ECANCELED && rc != -ENOMEM) {

@@ -202,6 +202,19 @@ struct store_stat {
  */
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out);
 
+/* A pin and whose it is; holders are numbered by the caller. */
+struct store_holding {
+	uint64_t state;
+	uint32_t holder;
+	bool     onward;                /* [state, infinity) is pinned */
+};
+/*
+ * pages[holder]: what would be free, once `newest` (pinned by the caller) is on disk, but for the pins of
+ * that holder alone. Sorts pins. Costs what a writer's start does.
+ */
+int store_held(struct store *store, const struct state *newest, struct store_holding *pins, size_t n,
+               uint64_t *pages, uint32_t holders);
+
 struct store_problem {
 	uint64_t page, state;
 	const char *text;
@@ -210,6 +223,12 @@ struct check_options {
 	bool history;                   /* every retained state, not only the newest */
 	void (*report)(void *ctx, const struct store_problem *problem);
 	int  (*progress)(void *ctx, uint64_t done, uint64_t total);     /* nonzero: -ECANCELED */
+	/*
+	 * A state of the past is held while it is looked at. 1: it is not retained any more, and left out.
+	 * NULL: nobody writes meanwhile.
+	 */
+	int  (*hold)(void *ctx, uint64_t state);
+	void (*let_go)(void *ctx);
 	void *ctx;
 };
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking inside: figures, readers, and the check of a whole file. */
+/* Looking inside: figures, and the check of a whole file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -60,35 +60,14 @@ out:
 	return rc;
 }
 
-int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n)
-{
-	struct coord_reader *list;
-	uint32_t found = 0;
-	int rc = prefix_check(p);
-
-	if (rc < 0)
-		return rc;
-	if (!n || (cap && !out))
-		return error_set(DUR_E_MISUSE, "dur_readers() needs room for what it finds");
-	list = calloc(cap ? cap : 1, sizeof *list);
-	if (!list)
-		return error_system(ENOMEM, "listing readers");
-	rc = coord_readers(p->shared->coord, skip, list, cap, &found);
-	for (uint32_t i = 0; i < found && rc == 0; i++)
-		out[i] = (dur_reader){ .pid = list[i].pid, .views = list[i].pins, .oldest = list[i].oldest,
-			.age_ms = list[i].age_ms };
-	if (rc == 0)
-		*n = found;
-	free(list);
-	return rc;
-}
-
 /* ---- Check ---- */
 
 struct reporter {
 	void (*report)(void *ctx, const dur_problem *problem);
 	void *ctx;
 	const dur_progress *progress;
+	dur_prefix *p;                  /* where others may write meanwhile */
+	dur_view *held;
 };
 
 static void report(void *ctx, const struct store_problem *problem)
@@ -107,9 +86,25 @@ static int progress(void *ctx, uint64_t done, uint64_t total)
 	return r->progress && r->progress->call ? r->progress->call(r->progress->ctx, done, total) : 0;
 }
 
-/* Somebody on this boot has it attached, or had: its newest state is pinned as any reader would. */
-static int check_attached(dur_workspace *ws, const char *name, const struct check_options *options)
+static int hold(void *ctx, uint64_t state)
 {
+	struct reporter *r = ctx;
+	int rc = dur_snapshot(r->p, state, NULL, &r->held);
+
+	return rc == DUR_E_GONE ? 1 : rc;
+}
+
+static void let_go(void *ctx)
+{
+	struct reporter *r = ctx;
+
+	dur_close(r->held);
+}
+
+/* Somebody on this boot has it attached, or had: states are pinned as any reader would. */
+static int check_attached(dur_workspace *ws, const char *name, struct check_options *options)
+{
+	struct reporter *r = options->ctx;
 	struct coord_pin pin;
 	struct state newest;
 	dur_prefix *p;
@@ -117,6 +112,9 @@ static int check_attached(dur_workspace *ws, const char *name, const struct chec
 
 	if (rc < 0)
 		return rc;
+	r->p = p;
+	options->hold = hold;
+	options->let_go = let_go;
 	rc = prefix_newest(p, &pin, &newest);
 	if (rc == 0) {
 		rc = store_check(p->shared->store, &newest, options);

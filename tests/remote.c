@@ -98,6 +98,15 @@ static int64_t remote_commit(struct remote *r, uint32_t flags)
 	return rc ? rc : (int64_t)state;
 }
 
+static int64_t remote_detach(struct remote *r)
+{
+	int rc = dur_detach(r->p);
+
+	if (rc != -EBUSY)
+		r->p = NULL;
+	return rc;
+}
+
 static int64_t remote_poll(struct remote *r, uint64_t after)
 {
 	struct pollfd newer = { .events = POLLIN };
@@ -147,7 +156,7 @@ static int64_t serve(struct remote *r, const struct request *request)
 
 	switch ((enum remote_op)request->op) {
 	case REMOTE_ATTACH: return dur_attach(r->ws, r->name, (uint32_t)arg, NULL, &r->p);
-	case REMOTE_DETACH: return dur_detach(r->p);
+	case REMOTE_DETACH: return remote_detach(r);
 	case REMOTE_SNAPSHOT: return remote_snapshot(r, (uint64_t)arg);
 	case REMOTE_READ: return view_int(r->snaps[r->n_snaps - 1], "n", -1);
 	case REMOTE_CLOSE: dur_close(r->snaps[--r->n_snaps]); return 0;
@@ -155,7 +164,7 @@ static int64_t serve(struct remote *r, const struct request *request)
 	case REMOTE_PUT: return dur_put(dur_root(r->txn), &DUR_STR("n"), &DUR_INT(arg));
 	case REMOTE_FILL: return remote_fill(r, (uint64_t)arg);
 	case REMOTE_COMMIT: return remote_commit(r, (uint32_t)arg);
-	case REMOTE_ABORT: dur_close(r->txn); return 0;
+	case REMOTE_ABORT: dur_close(r->txn); r->txn = NULL; return 0;
 	case REMOTE_WAIT:
 		rc = dur_wait(r->p, (uint64_t)arg, -1, &state);
 		return rc ? rc : (int64_t)state;
@@ -178,5 +187,10 @@ int remote_role(int argc, char **argv)
 
 		HOLDS(write(1, &answer, sizeof answer) == sizeof answer, "%s", strerror(errno));
 	}
+	dur_close(r.txn);
+	while (r.n_snaps > 0)
+		dur_close(r.snaps[--r.n_snaps]);
+	dur_detach(r.p); /* it may not like what the test has done to its files */
+	EXPECT(0, dur_workspace_close(r.ws));
 	return 0;
 }

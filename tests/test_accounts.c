@@ -90,6 +90,7 @@ static int role_pay(int argc, char **argv)
 		dur_close(txn);
 	}
 	EXPECT(0, dur_detach(p));
+	EXPECT(0, dur_workspace_close(ws));
 	return 0;
 }
 
@@ -219,6 +220,7 @@ static int role_audit(int argc, char **argv)
 		dur_close(kept[i]);
 	}
 	EXPECT(0, dur_detach(p));
+	EXPECT(0, dur_workspace_close(ws));
 	return 0;
 }
 

@@ -407,17 +407,17 @@ static void flip_some(bool fallen, unsigned tries)
 	sample_holds();
 	for (unsigned i = 0; i < tries; i++) {
 		uint64_t r = kit_random(&random), at = kit_random(&random) % sample.used;
-		uint8_t was, is;
+		unsigned was, is;
 
 		if (i % 8 == 0)
 			at %= PAGE_FIRST * PAGE_SIZE; /* superblock and slots */
 		was = sample.bytes[at];
-		is = r >> 8 & 1 ? (uint8_t)(was ^ 1u << (r & 7)) : (uint8_t)(was + 1 + (r & 0xff) % 255);
+		is = r >> 8 & 1 ? was ^ 1u << (r & 7) : (was + 1 + (unsigned)r % 255) & 0xff;
 		snprintf(text, sizeof text, "changing byte %" PRIu64 " (page %" PRIu64 " + %" PRIu64
 		         ") from 0x%02x to 0x%02x", at, at >> PAGE_SHIFT, at % PAGE_SIZE, was, is);
-		sample.bytes[at] = is;
+		sample.bytes[at] = (uint8_t)is;
 		place(sample.bytes, sample.size);
-		sample.bytes[at] = was;
+		sample.bytes[at] = (uint8_t)was;
 		right += try_it(text, fallen, r >> 9 & 1);
 	}
 	fprintf(stderr, "%u flips, %u of them in bytes that nobody needs\n", tries, right);

@@ -493,6 +493,80 @@ START_TEST(readers_are_listed_in_pieces)
 }
 END_TEST
 
+/* ---- Looking at what is being written ---- */
+
+/* ROOT: commits, until its input ends. */
+static int role_churn(int argc, char **argv)
+{
+	struct pollfd input = { .fd = 0, .events = POLLIN };
+	dur_workspace *mine = prefix_workspace(argv[0]);
+	dur_prefix *p = prefix_attach(mine, NAME, NULL);
+	char key[16];
+
+	(void)argc;
+	for (int n = 0; poll(&input, 1, 0) == 0; n++) {
+		snprintf(key, sizeof key, "key %d", n * 37 % 1000);
+		prefix_put(p, key, n, n % 4 != 0);
+	}
+	EXPECT(0, dur_detach(p));
+	EXPECT(0, dur_workspace_close(mine));
+	return 0;
+}
+
+/* States that it does not keep any more are no damage. */
+START_TEST(check_beside_a_writer)
+{
+	dur_prefix *p = prefix_attach(ws, NAME, _i ? "last:40" : "last:2");
+	struct peer writer;
+	uint64_t state = prefix_newest_state(p);
+
+	peer_start(&writer, "churn", root, NULL);
+	for (unsigned i = kit_rounds(60); i > 0; i--) {
+		EXPECT(0, dur_wait(p, state, -1, &state));
+		prefix_check_sound(ws, NAME, DUR_HISTORY);
+	}
+	remote_end(&writer);
+	EXPECT(0, dur_detach(p));
+}
+END_TEST
+
+static int commit_some(void *ctx, uint64_t done, uint64_t total)
+{
+	(void)done, (void)total;
+	for (int n = 0; n < 8; n++) {
+		prefix_put(ctx, "n", n, false);
+		put_fill(ctx, (char)n); /* takes what pages there are */
+	}
+	return 0;
+}
+
+static int stop(void *ctx, uint64_t done, uint64_t total)
+{
+	(void)ctx;
+	return done > 0 && done <= total;
+}
+
+/* The same, just where it hurts: between the newest state and the older ones. */
+START_TEST(check_with_commits_in_the_middle)
+{
+	enum { BIG = 40 << 20 };
+	dur_prefix *p = prefix_attach(ws, NAME, "last:3");
+	char *big = calloc(1, BIG);
+	dur_view *txn;
+
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	EXPECT(0, dur_put(dur_root(txn), &DUR_STR("big"), &DUR_BYTES(big, BIG)));
+	EXPECT(0, dur_commit(txn, NULL, NULL));
+	dur_close(txn);
+	free(big);
+	commit_some(p, 0, 0);
+	EXPECT(0, dur_check(ws, NAME, DUR_HISTORY, NULL, NULL, &(dur_progress){ commit_some, p }));
+	EXPECT(-ECANCELED, dur_check(ws, NAME, 0, NULL, NULL, &(dur_progress){ stop, NULL }));
+	prefix_check_sound(ws, NAME, DUR_HISTORY);
+	EXPECT(0, dur_detach(p));
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("processes");
@@ -512,13 +586,17 @@ static Suite *suite(void)
 	tcase_add_test(tc, killed_reader_stops_counting);
 	tcase_add_test(tc, living_reader_keeps_its_state);
 	tcase_add_test(tc, readers_are_listed_in_pieces);
+	tcase_add_loop_test(tc, check_beside_a_writer, 0, 2);
+	tcase_add_test(tc, check_with_commits_in_the_middle);
 	suite_add_tcase(s, tc);
 	return s;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct role roles[] = { { REMOTE_ROLE, remote_role }, { 0 } };
+	static const struct role roles[] = {
+		{ REMOTE_ROLE, remote_role }, { "churn", role_churn }, { 0 },
+	};
 
 	return kit_main(argc, argv, roles, suite());
 }

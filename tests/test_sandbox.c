@@ -90,6 +90,7 @@ static int role_no_ring(int argc, char **argv)
 	HOLDS(strstr(dur_message(), "io_uring"), "%s", dur_message());
 	setenv("DURAMEN_IO", "carrier pigeon", 1);
 	EXPECT(DUR_E_MISUSE, dur_attach(ws, "boxed", 0, NULL, &p));
+	EXPECT(0, dur_workspace_close(ws));
 	return 0;
 }
 
@@ -125,6 +126,9 @@ static int role_no_waitv(int argc, char **argv)
 		EXPECT(0, dur_wait_any(p, seen, N, -1));
 		HOLDS(seen[i] > before, "prefix %d", i);
 	}
+	for (int i = 0; i < N; i++)
+		EXPECT(0, dur_detach(p[i]));
+	EXPECT(0, dur_workspace_close(ws));
 	return 0;
 }
 
