@@ -234,42 +234,34 @@ void tree_balance(struct dirty *d, struct tree *tree, const struct path *path)
 
 /* ---- Down along a path ---- */
 
-int tree_mend(struct dirty *d, struct tree *tree, enum path_to to, const uint8_t *key, size_t len)
+void tree_mend(struct dirty *d, struct tree *tree, enum path_to to, const uint8_t *key, size_t len)
 {
 	struct path path;
 	lower_root(d, tree);
 	if (tree->depth == 0)
-		return 0;
+		return;
 	path.depth = tree->depth;
 	unsigned level = tree->depth - 1;
 	int r = path_own_root(d, tree, &path.page[level]);
-	while (!r && level > 0) {
-		struct page *page = path.page[level], *child, *beside;
-		unsigned other;
-		unsigned at = to == PATH_FIRST ? 0 : to == PATH_LAST ? page->n - 1U :
-		              node_route(page, key, len);
+	for (; !r && level > 0; level--) {
+		struct page *page = path.page[level], *child = NULL, *beside;
+		unsigned other, at = to == PATH_FIRST ? 0 : to == PATH_LAST ? page->n - 1U :
+		                     node_route(page, key, len);
 		path.at[level] = at;
 		r = path_own_child(d, tree, page, at, &child);
-		if (r)
-			break;
 		path.page[level - 1] = child;
-		if (node_used(child) < NODE_THIRD && neighbour_of(page, at, &other)) {
-			r = path_own_child(d, tree, page, other, &beside);
-			if (r)
-				break;
-			if (join(d, tree, &path, level - 1)) {
-				/* The child's entries may be on the left now: look again. */
-				at = other < at ? other : at;
-				path.at[level] = at;
-				r = path_own_child(d, tree, page, at, &path.page[level - 1]);
-			} else if (to == PATH_KEY) {
-				path.at[level] = node_route(page, key, len);
-				r = path_own_child(d, tree, page, path.at[level],
-				                   &path.page[level - 1]);
-			}
-		}
-		level--;
+		if (r || node_used(child) >= NODE_THIRD || !neighbour_of(page, at, &other))
+			continue;
+		r = path_own_child(d, tree, page, other, &beside);
+		if (r)
+			continue;
+		/* The child's entries may be in the other one now: look again. */
+		if (join(d, tree, &path, level - 1))
+			at = other < at ? other : at;
+		else if (to == PATH_KEY)
+			at = node_route(page, key, len);
+		path.at[level] = at;
+		r = path_own_child(d, tree, page, at, &path.page[level - 1]);
 	}
 	lower_root(d, tree);
-	return r;
 }

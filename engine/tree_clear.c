@@ -6,8 +6,9 @@
  * and mended where too little is left.
  *
  * Every page to be dropped is met once before the first change, so that damage is an error that
- * changes nothing. What can still fail after that (memory for the list of retired pages, a
- * neighbour read for mending) bars the transaction: dirty.failed.
+ * changes nothing. Only a want of memory for the list of retired pages can stop it half-way; that
+ * bars the transaction (dirty.failed). Mending only saves space: if a neighbour cannot be read, it
+ * is left out, and who needs that neighbour will be told.
  */
 #include "engine/tree_path.h"
 
@@ -215,9 +216,8 @@ static int clear_range(struct clear *c, const struct bound *from, const struct b
 		c->tree->root = (struct page_ptr){ 0 };
 		c->tree->depth = 0;
 	} else if (!r) {
-		r = tree_mend(d, c->tree, from->key ? PATH_KEY : PATH_FIRST, from->key, from->len);
-		if (!r)
-			r = tree_mend(d, c->tree, to->key ? PATH_KEY : PATH_LAST, to->key, to->len);
+		tree_mend(d, c->tree, from->key ? PATH_KEY : PATH_FIRST, from->key, from->len);
+		tree_mend(d, c->tree, to->key ? PATH_KEY : PATH_LAST, to->key, to->len);
 	}
 	c->tree->count -= to->rank - from->rank;
 	if (r)

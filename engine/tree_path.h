@@ -70,7 +70,10 @@ int  tree_balance_prepare(struct dirty *d, struct tree *tree, const struct path 
  * up.
  */
 void tree_balance(struct dirty *d, struct tree *tree, const struct path *path);
-/* After a cut: joins underfull nodes down along the path of a key (or an edge). */
-int  tree_mend(struct dirty *d, struct tree *tree, enum path_to to, const uint8_t *key, size_t len);
+/*
+ * After a cut: joins underfull nodes down along the path of a key (or an edge), as far as their
+ * neighbours can be read.
+ */
+void tree_mend(struct dirty *d, struct tree *tree, enum path_to to, const uint8_t *key, size_t len);
 
 #endif

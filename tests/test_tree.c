@@ -12,6 +12,7 @@
 #include "engine/node.h"
 #include "internal/error.h"
 #include "tests/random_values.h"
+#include "tests/scratch.h"
 #include "tests/tree_kit.h"
 
 static uint64_t seed;
@@ -328,7 +329,10 @@ START_TEST(clearing_reads_no_leaves)
 }
 END_TEST
 
-/* Two transactions one after the other, and an aborted one: the finger of one is not used by the next. */
+/*
+ * Two transactions one after the other, and an aborted one: the finger of one is not used by the
+ * next.
+ */
 START_TEST(fingers_do_not_outlive_their_pages)
 {
 	struct bed b;
@@ -488,6 +492,79 @@ START_TEST(damaged_pages_are_errors_and_no_more)
 }
 END_TEST
 
+/* Does one thing to tree and model; if the tree refuses, the model stays as it was. */
+static void try_step(struct bed *b, unsigned *refused)
+{
+	uint8_t key[TREE_KEY_MAX + 8], to[TREE_KEY_MAX + 8], cell[50] = { 1 };
+	size_t len = make_key(b, SHAPE_DECIMAL, key), to_len = make_key(b, SHAPE_DECIMAL, to);
+	uint64_t n, count = b->tree.count;
+	bool found;
+	struct model *m = &b->model;
+	size_t at = model_find(m, key, len, &found), end = model_find(m, to, to_len, &(bool){ 0 });
+	uint64_t dice = random_below(&b->seed, 100);
+	int r;
+	if (dice < 30) {
+		r = tree_put(&b->dirty, &b->tree, key, len, cell, sizeof cell, NULL);
+		count += r == 0 && !found;
+		if (r == 0)
+			model_remember(b, key, len, cell, sizeof cell);
+	} else if (dice < 97) {
+		r = tree_del(&b->dirty, &b->tree, key, len);
+		count -= r == 0;
+		ck_assert(r < 0 || r == !found);
+		if (r == 0)
+			model_forget(m, at, at + 1);
+	} else {
+		end = end < at + 30 ? end : at;
+		r = at < end ? tree_clear(&b->dirty, &b->tree, key, len, to, to_len, &n) : 0;
+		count -= r || at >= end ? 0 : n;
+		if (r == 0 && at < end)
+			model_forget(m, at, end);
+	}
+	ck_assert_uint_eq(b->tree.count, count);
+	ck_assert_msg(r >= 0 || r == DUR_E_CORRUPT, "%s", error_text());
+	*refused += r < 0;
+}
+
+/* A damaged leaf is refused; nothing beside it suffers, and no page is lost. */
+START_TEST(a_refused_write_changes_nothing)
+{
+	struct bed b;
+	struct cell cell;
+	unsigned refused = 0, unreadable = 0;
+	bed_open(&b, seed);
+	for (unsigned i = 0; i < 4000; i++) {
+		char key[16];
+		bed_put(&b, key, (size_t)sprintf(key, "user:%08u", i), "some thirty bytes of a value.", 30);
+	}
+	bed_commit(&b);
+	/* The file is opened anew, so that no page was met; a leaf is one whose level is 0. */
+	for (uint64_t no = PAGE_FIRST + 5; no < PAGE_FIRST + 15; no += 3)
+		scratch_flip(b.fd, (no << PAGE_SHIFT) + 2000, 3);
+	file_close(b.file);
+	b.file = b.space.file = kit_file_again(b.fd, NULL);
+	bed_begin(&b);
+	for (unsigned i = 0; i < 3000 && !b.dirty.failed; i++)
+		try_step(&b, &refused);
+	ck_assert_int_eq(b.dirty.failed, 0);
+	ck_assert_uint_gt(refused, 0);
+	struct pager pager = bed_pager(&b);
+	for (size_t i = 0; i < b.model.n; i++) {
+		const struct entry *e = b.model.entries[i];
+		int r = tree_get(&pager, &b.tree, e->bytes, e->key_len, &cell);
+		ck_assert(r == 0 || r == DUR_E_CORRUPT);
+		unreadable += r != 0;
+		if (r == 0)
+			ck_assert(cell.len == e->cell_len && !memcmp(cell.bytes, e->bytes + e->key_len, cell.len));
+	}
+	ck_assert_uint_gt(unreadable, 0);
+	ck_assert_uint_eq(b.model.n, b.tree.count);
+	/* Placing would fail if a page of the transaction were not reached. */
+	bed_commit(&b);
+	bed_close(&b);
+}
+END_TEST
+
 static Suite *tree_suite(void)
 {
 	Suite *suite = suite_create("tree");
@@ -513,6 +590,7 @@ static Suite *tree_suite(void)
 	c = tcase_create("damage");
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_set_timeout(c, 600);
+	tcase_add_test(c, a_refused_write_changes_nothing);
 	tcase_add_loop_test(c, damaged_pages_are_errors_and_no_more, 0, SHAPES);
 	suite_add_tcase(suite, c);
 	return suite;

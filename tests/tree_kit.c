@@ -84,6 +84,17 @@ static bool model_put(struct model *m, struct entry *e)
 	return found;
 }
 
+void model_remember(struct bed *b, const void *key, size_t len, const void *cell, size_t cell_len)
+{
+	model_put(&b->model, entry_new(b, key, len, cell, cell_len, 0));
+}
+
+void model_forget(struct model *m, size_t from, size_t to)
+{
+	memmove(m->entries + from, m->entries + to, (m->n - to) * sizeof(struct entry *));
+	m->n -= to - from;
+}
+
 /* ---- Transactions ---- */
 
 void bed_open(struct bed *b, uint64_t seed)
@@ -201,7 +212,7 @@ void bed_del(struct bed *b, const void *key, size_t len)
 	ck_assert_msg(r >= 0, "%s", error_text());
 	ck_assert_int_eq(r, !found);
 	if (found)
-		memmove(m->entries + at, m->entries + at + 1, (--m->n - at) * sizeof(struct entry *));
+		model_forget(m, at, at + 1);
 	ok(dirty_relieve(&b->dirty));
 }
 
@@ -215,10 +226,8 @@ void bed_clear(struct bed *b, const void *from, size_t from_len, const void *to,
 	bed_begin(b);
 	ok(tree_clear(&b->dirty, &b->tree, from, from_len, to, to_len, &n));
 	ck_assert_uint_eq(n, low < high ? high - low : 0);
-	if (low < high) {
-		memmove(m->entries + low, m->entries + high, (m->n - high) * sizeof(struct entry *));
-		m->n -= high - low;
-	}
+	if (low < high)
+		model_forget(m, low, high);
 	ok(dirty_relieve(&b->dirty));
 }
 

@@ -54,6 +54,9 @@ void bed_clear(struct bed *b, const void *from, size_t from_len, const void *to,
 
 /* Where the model has the key, or would have it. */
 size_t model_find(const struct model *m, const void *key, size_t len, bool *found);
+/* The model alone: for writes that the tree may refuse. */
+void model_remember(struct bed *b, const void *key, size_t len, const void *cell, size_t cell_len);
+void model_forget(struct model *m, size_t from, size_t to);
 
 /* One look-up of every kind. */
 void bed_check_key(struct bed *b, const void *key, size_t len);
