@@ -93,6 +93,13 @@ int history_back(struct file *file, const struct record *newest, uint64_t n, uin
 int history_states(struct file *file, const struct record *newest, uint64_t from, bool upward,
                    struct state *out, uint32_t cap, uint32_t *n);
 
+/*
+ * Adds, to pages[holder] of each pin, the pages that would be free as of newest but for the pins of that
+ * holder alone. Sorts pins.
+ */
+int history_held(struct file *file, const struct record *newest, struct store_holding *pins, size_t n,
+                 uint64_t *pages);
+
 /* ---- For check: every page that is not reachable, as of a record ---- */
 
 struct history_visitor {

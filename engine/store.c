@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "duramen.h"
@@ -216,6 +217,16 @@ int store_states(struct store *store, const struct state *newest, uint64_t from,
 }
 
 /* ---- Looking inside ---- */
+
+int store_held(struct store *store, const struct state *newest, struct store_holding *pins, size_t n,
+               uint64_t *pages, uint32_t holders)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	memset(pages, 0, holders * sizeof *pages);
+	return rc < 0 ? rc : history_held(store->file, &record, pins, n, pages);
+}
 
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out)
 {

@@ -723,9 +723,9 @@ typedef struct dur_problem { uint64_t page, state; const char *text; } dur_probl
 int dur_stat(dur_prefix *p, dur_prefix_stat *out);
 /*
  * Lists live processes that have snapshots open on p, after the first skip. *n < cap: that was the
- * end. pid is as seen in that process's own namespace.
- * held_bytes is 0 in this release.
- * Threads: any. Cost: O(slots).
+ * end. pid is as seen in that process's own namespace. held_bytes: what would be free but for the
+ * snapshots of this process; what retention or another process's snapshots keep too is not in it.
+ * Threads: any. Cost: O(slots), and a look at the retired pages, some ms.
  */
 int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n);
 /*

@@ -120,12 +120,22 @@ void coord_pins_free(struct coord_pins *pins);
 
 struct coord_reader {
 	uint32_t pid, pins;
+	uint32_t slot;          /* as in coord_reader_pin */
 	uint64_t oldest;        /* state */
 	uint64_t age_ms;        /* since the oldest pin was taken */
 };
 /* Live processes that hold pins, in slot order, after skipping some; *n < cap: that was the end. */
 int coord_readers(struct coord *coord, uint64_t skip, struct coord_reader *out, uint32_t cap,
                   uint32_t *n);
+/* A pin of a live process, for accounts of who holds what. Pins between two stores are left out. */
+struct coord_reader_pin {
+	uint64_t state;
+	uint32_t slot;          /* of the process; below COORD_SLOTS */
+	bool     onward;        /* an overflow cell: [state, infinity) */
+};
+enum { COORD_SLOTS = 512 };
+/* All of them, in slot order. Caller frees *pins. */
+int coord_reader_pins(struct coord *coord, struct coord_reader_pin **pins, size_t *n);
 /* Live processes that have it open and a slot (readers and writers). Counts this one. */
 int coord_attached(struct coord *coord, uint32_t *n);
 

@@ -18,6 +18,8 @@
 
 enum { PROBES_A_SCAN = 32, PINS_AT_FIRST = 64 };
 
+_Static_assert((int)COORD_SLOTS == (int)LAYOUT_SLOTS, "told to callers");
+
 /* What one slot pins. */
 struct slot_pins {
 	uint64_t states[LAYOUT_CELLS];
@@ -195,6 +197,7 @@ int coord_readers(struct coord *coord, uint64_t skip, struct coord_reader *out, 
 		int rc;
 
 		reader_read(&coord->shared->slots[i], now_ms, &reader);
+		reader.slot = i;
 		if (reader.pins == 0)
 			continue;
 		rc = slot_alive(coord, i);
@@ -206,6 +209,48 @@ int coord_readers(struct coord *coord, uint64_t skip, struct coord_reader *out, 
 			skip--;
 		else
 			out[(*n)++] = reader;
+	}
+	return 0;
+}
+
+int coord_reader_pins(struct coord *coord, struct coord_reader_pin **pins, size_t *n)
+{
+	uint32_t used;
+	size_t cap = 0;
+
+	*pins = NULL;
+	*n = 0;
+	if (coord->dead)
+		return coord_dead();
+	used = slots_used(coord);
+	for (uint32_t i = 0; i < used; i++) {
+		struct slot_pins slot;
+		int rc;
+
+		slot_read(&coord->shared->slots[i], 0, &slot);
+		if (slot.n == 0 && (slot.overflow == 0 || slot.overflow == PIN_EVERYTHING))
+			continue;
+		rc = slot_alive(coord, i);
+		if (rc == 1 && *n + slot.n + 1 > cap) {
+			struct coord_reader_pin *grown;
+
+			cap = 2 * cap + LAYOUT_CELLS + 1;
+			grown = realloc(*pins, cap * sizeof *grown);
+			if (grown)
+				*pins = grown;
+			else
+				rc = error_set(-ENOMEM, "no memory for a list of %zu pins", cap);
+		}
+		if (rc < 0) {
+			free(*pins);
+			*pins = NULL;
+			*n = 0;
+			return rc;
+		}
+		for (uint32_t k = 0; rc == 1 && k < slot.n; k++)
+			(*pins)[(*n)++] = (struct coord_reader_pin){ slot.states[k], i, false };
+		if (rc == 1 && slot.overflow && slot.overflow != PIN_EVERYTHING)
+			(*pins)[(*n)++] = (struct coord_reader_pin){ slot.overflow, i, true };
 	}
 	return 0;
 }
