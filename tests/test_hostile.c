@@ -455,6 +455,54 @@ START_TEST(flipped_before_confirmation)
 }
 END_TEST
 
+/* A process that has met all pages before finds in a check what one finds that has met none. */
+START_TEST(flipped_under_those_who_have_it)
+{
+	unsigned tries = kit_rounds(40), found = 0;
+	uint64_t random = seed + 2;
+	dur_workspace *ws;
+	dur_prefix *p;
+	int fd;
+
+	sample_make("all", true, 12, &random);
+	ws = prefix_workspace(sample.root);
+	p = prefix_attach(ws, NAME, NULL);
+	prefix_check_sound(ws, NAME, DUR_HISTORY);
+	for (unsigned i = 0; i < sample.n; i++)
+		look_state(p, &sample.states[i]);
+	ck_assert(!errors);
+	fd = open(sample.path, O_RDWR | O_CLOEXEC);
+	for (unsigned i = 0; i < tries; i++) {
+		uint64_t from = PAGE_FIRST * PAGE_SIZE;
+		off_t at = (off_t)(from + kit_random(&random) % (sample.used - from));
+		uint8_t was, is;
+		int mine, status;
+		pid_t child;
+
+		ck_assert_int_eq(pread(fd, &was, 1, at), 1);
+		is = was ^ 0x10;
+		ck_assert_int_eq(pwrite(fd, &is, 1, at), 1);
+		mine = dur_check(ws, NAME, DUR_HISTORY, NULL, NULL, NULL);
+		child = fork();
+		if (child == 0) {
+			ws = prefix_workspace(sample.root);
+			_exit(dur_check(ws, NAME, DUR_HISTORY, NULL, NULL, NULL) < 0);
+		}
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert_msg(WIFEXITED(status) && (mine < 0) == WEXITSTATUS(status),
+		              "byte %jd: %d here, status 0x%x there", (intmax_t)at, mine,
+		              (unsigned)status);
+		ck_assert_int_eq(pwrite(fd, &was, 1, at), 1);
+		found += mine < 0;
+	}
+	ck_assert_uint_gt(found, 0);
+	close(fd);
+	prefix_check_sound(ws, NAME, DUR_HISTORY);
+	EXPECT(0, dur_detach(p));
+	EXPECT(0, dur_workspace_close(ws));
+}
+END_TEST
+
 /* ---- Changed, with good checksums ---- */
 
 static uint64_t file_seed(const uint8_t *bytes)
@@ -674,6 +722,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, flipped);
 	tcase_add_test(tc, flipped_under_last_n);
 	tcase_add_test(tc, flipped_before_confirmation);
+	tcase_add_test(tc, flipped_under_those_who_have_it);
 	tcase_add_test(tc, changed_with_good_checksums);
 	tcase_add_test(tc, no_page_file);
 	tcase_add_loop_test(tc, newer_format, 0, 3);
