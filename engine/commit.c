@@ -128,9 +128,9 @@ int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, stru
 	struct transaction *x;
 	int rc;
 
-	if (store->forked)
-		return error_set(DUR_E_FORKED, "this prefix was attached by the parent process; attach it "
-		                 "in this one");
+	rc = store_forked_error(store);
+	if (rc < 0)
+		return rc;
 	if (store->read_only || !store->has_host)
 		return error_set(DUR_E_READ_ONLY, "this prefix is attached for reading only");
 	x = calloc(1, sizeof *x);
@@ -530,6 +530,23 @@ static int publish_mine(struct commit *c)
 	return rc;
 }
 
+/*
+ * What async commits retire is not reused before a flush. Where few states are kept, that is all that
+ * keeps the file from growing: then who holds back too much waits for the disk (1,000 random puts a commit
+ * on a million entries made a file of 16 times its data otherwise). Where all are kept it changes nothing.
+ */
+static bool holds_much(struct store *store)
+{
+	bool much;
+
+	pthread_mutex_lock(&store->mutex);
+	much = store->held_pages > HELD_PAGES &&
+		store->held_pages > store->head.state.live_pages / 4 &&
+		history_keep_last(store->head.state.keep) != 0;
+	pthread_mutex_unlock(&store->mutex);
+	return much;
+}
+
 /* From here on the transaction is gone whatever happens. */
 static int submit(struct commit *c)
 {
@@ -553,7 +570,9 @@ static int submit(struct commit *c)
 	if (rc < 0)
 		return submit_failed(c, rc);
 	store_submitted(c);
-	return c->async && c->submitted ? publish_mine(c) : flush_mine(c);
+	if (!c->async || !c->submitted || holds_much(store))
+		return flush_mine(c);
+	return publish_mine(c);
 }
 
 /* ---- Commit ---- */

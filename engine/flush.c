@@ -21,12 +21,19 @@ int store_failed_error(void)
 	                 "dropped; check the disk, then detach and attach the prefix again");
 }
 
+int store_forked_error(const struct store *store)
+{
+	return store->forked ? error_set(DUR_E_FORKED, "this prefix was attached by the parent process; "
+	                                 "attach it in this one") : 0;
+}
+
 void store_fail(struct store *store)
 {
 	store->failed = true;
 	store->loaded = false;
 	store->generation++;
 	store->n_queue = 0;
+	store->held_pages = 0;
 	pthread_cond_broadcast(&store->flushed);
 }
 
@@ -79,6 +86,8 @@ void flush_enqueue(struct store *store, const struct record *record, bool async)
 		store->async_since_ms = store_now_ms();
 	store->queue[store->n_queue++] = (struct unflushed){ record->state.number, record->state.record,
 		record->state.oldest, async };
+	for (size_t i = 0; i < record->n_retired; i++)
+		store->held_pages += record->retired[i].n;
 	store->head = *record;
 	store->head.written = NULL;
 	store->head.retired = NULL;
@@ -97,6 +106,8 @@ static void settle(struct store *store, const struct flush *flush)
 	while (n < store->n_queue && store->queue[n].number <= flush->slot.state)
 		n++;
 	store->n_queue -= n;
+	if (store->n_queue == 0)
+		store->held_pages = 0;
 	if (n && store->n_queue)
 		memmove(store->queue, store->queue + n, store->n_queue * sizeof *store->queue);
 	if (store->n_queue)
@@ -217,8 +228,10 @@ int confirm(struct store *store)
 
 int store_sync(struct store *store)
 {
-	int rc;
+	int rc = store_forked_error(store);
 
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&store->mutex);
 	rc = store->failed ? store_failed_error() : flush_all(store);
 	lock_settle(store);
@@ -228,8 +241,10 @@ int store_sync(struct store *store)
 
 int store_let_go(struct store *store)
 {
-	int rc = turn_take(store, -1);
+	int rc = store_forked_error(store);
 
+	if (rc == 0)
+		rc = turn_take(store, -1);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&store->mutex);
@@ -282,8 +297,10 @@ int store_tick(struct store *store, int *next_ms)
 {
 	int64_t now = store_now_ms(), due = -1;
 	bool idle;
-	int rc = 0;
+	int rc = store_forked_error(store);
 
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&store->mutex);
 	if (store->failed) {
 		rc = store_failed_error();

@@ -83,6 +83,9 @@ int  history_release(struct history *history, uint64_t durable, uint64_t durable
 /* Anything that a release could free, if pins allow (saves the scan). */
 bool history_release_due(const struct history *history, uint64_t durable, uint64_t durable_oldest);
 
+/* N of "last:N"; 0: every state is kept. */
+uint64_t history_keep_last(const char *keep);
+
 uint64_t history_free_pages(const struct history *history);
 
 /* ---- Reading states (any thread; the newest is pinned by the caller) ---- */

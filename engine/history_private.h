@@ -97,8 +97,6 @@ void history_queues_clear(struct history *history);
 /* The first death under 'D' above drained. */
 int  history_dead_next(struct history *history);
 
-/* N of "last:N"; 0: every state is kept. */
-uint64_t history_keep_last(const char *keep);
 int  history_recent_push(struct history *history, const struct state *state);
 
 #endif

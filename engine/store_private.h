@@ -27,6 +27,7 @@ enum {
 	CEILING_STEP_MAX = 1 << 24,     /* far below 2^31: waiters compare low halves */
 	CONFIRM_IDLE_MS = 1000,
 	ASYNC_MS = 100,
+	HELD_PAGES = 16 << 20 >> PAGE_SHIFT, /* async commits may hold back so many, or a quarter of what lives */
 	LARGE_BYTES = 16 << 20,         /* a commit that writes more flushes its pages before its slot */
 	WAITER_PATIENCE_US = 500,       /* a thread that waited longer gets the next turn handed over */
 };
@@ -95,6 +96,7 @@ struct store {
 	struct slot slot;               /* its contents */
 	bool flushing;                  /* no slot may be written now, but by who set it */
 
+	uint64_t held_pages;            /* retired by what no flush covers yet: not to be reused until then */
 	int64_t async_since_ms;         /* when the oldest unflushed async commit was submitted */
 	int64_t active_ms;              /* the last flush or commit */
 	uint64_t flushes, free_pages;
@@ -131,6 +133,8 @@ void store_log(struct store *store, int level, const char *format, ...)
 /* ---- flush.c (all with the mutex held; those that flush drop it meanwhile) ---- */
 
 int  store_failed_error(void);
+/* DUR_E_FORKED in the child of a fork, where nothing may be locked or written any more. */
+int  store_forked_error(const struct store *store);
 /* The store fails: what is not durable is dropped, whoever waits for it learns so (I6). */
 void store_fail(struct store *store);
 /* Prepares the slot that will name `newest`, and claims the flush. Nobody else may be flushing. */
