@@ -92,6 +92,10 @@ int chain_read(struct file *file, const struct chain_from *from, struct chain *c
 		previous = record->previous_hash;
 		hash = &previous;
 	}
+	if (rc == 0 && from->base_hash && chain->n &&
+	    (hash->low != from->base_hash->low || hash->high != from->base_hash->high))
+		return error_set(DUR_E_CORRUPT, "state %" PRIu64 " builds on another state %" PRIu64
+		                 " than the one on disk", from->number, from->base);
 	return rc < 0 ? rc : retired_collect(chain);
 }
 

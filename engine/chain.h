@@ -27,6 +27,7 @@ struct chain_from {
 	uint64_t number, record;        /* where it begins */
 	const struct hash128 *hash;     /* that record must have it; NULL: whatever it has */
 	uint64_t base;                  /* where it must lead to */
+	const struct hash128 *base_hash; /* that state's record has it; NULL: whatever it has */
 };
 
 /* DUR_E_CORRUPT if a record is damaged or the chain does not lead to the base. chain_free in any case. */

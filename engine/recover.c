@@ -67,7 +67,7 @@ static int slot_verify(struct recovery *r, int i)
 {
 	const struct slot *slot = &r->slots[i];
 	struct file *file = r->store->file;
-	struct chain_from from = { slot->state, slot->record, &slot->record_hash, slot->base };
+	struct chain_from from = { slot->state, slot->record, &slot->record_hash, slot->base, NULL };
 	int rc;
 
 	chain_free(&r->chain);
@@ -123,7 +123,9 @@ static int choose(struct recovery *r)
 static int choose_published(struct recovery *r)
 {
 	const struct slot *slot = &r->slots[r->chosen];
-	struct chain_from from = { r->found->visible, r->found->record, NULL, slot->base };
+	bool confirmed = slot->base == slot->state;
+	struct chain_from from = { r->found->visible, r->found->record, NULL, slot->base,
+	                           confirmed ? &slot->record_hash : NULL };
 	struct file *file = r->store->file;
 	const struct record *in;
 	int rc;
@@ -139,7 +141,7 @@ static int choose_published(struct recovery *r)
 	if (rc == 0)
 		rc = chain_verify(file, &r->chain, true); /* published: its large ones were flushed */
 	in = chain_find(&r->chain, slot->state);
-	if (rc == 0 && slot->state != slot->base &&
+	if (rc == 0 && !confirmed &&
 	    (!in || in->hash.low != slot->record_hash.low || in->hash.high != slot->record_hash.high))
 		rc = error_set(DUR_E_CORRUPT, "it does not build on state %" PRIu64, slot->state);
 	if (rc == DUR_E_CORRUPT)
@@ -411,9 +413,9 @@ int store_recover(struct store *store, int timeout_ms)
 	bool failed;
 	int rc;
 
-	if (store->forked)
-		return error_set(DUR_E_FORKED, "this prefix was attached by the parent process; attach it "
-		                 "in this one");
+	rc = store_forked_error(store);
+	if (rc < 0)
+		return rc;
 	if (store->read_only || !store->has_host)
 		return error_set(DUR_E_READ_ONLY, "this prefix is attached for reading only; it needs "
 		                 "recovery, which writes: attach it for writing once");
@@ -421,6 +423,8 @@ int store_recover(struct store *store, int timeout_ms)
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&store->mutex);
+	while (store->flushing)
+		pthread_cond_wait(&store->flushed, &store->mutex);
 	failed = store->failed;
 	if (failed && store->locked)
 		lock_release(store, false);

@@ -26,6 +26,7 @@ struct gate {
 	pthread_mutex_t mutex;
 	pthread_cond_t  changed;
 	bool closed;
+	unsigned passes;
 	unsigned held;                  /* flushes that wait */
 	struct gate *next;
 };
@@ -85,6 +86,8 @@ void gate_close(struct process *process);
 /* Waits until one has stopped. */
 void gate_wait_held(struct process *process);
 void gate_open(struct process *process);
+/* Lets one flush through: the one that has stopped. */
+void gate_pass(struct process *process);
 
 /* What a state holds: a number a key, 0 for none. */
 struct values {

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -184,6 +185,55 @@ START_TEST(does_not_fall_back_to_pages_in_use_again)
 }
 END_TEST
 
+/* The same, but what it would fall back to was confirmed: nothing of it is listed, so all is looked at. */
+START_TEST(falls_back_only_to_a_state_that_is_whole)
+{
+	start("last:1");
+	for (unsigned k = 0; k < KIT_RUN_KEYS; k++)
+		ok(process_commit(&p, k, 1 + k, true, NULL));
+	ok(process_detach(&p)); /* confirmed */
+	ok(process_attach(&m, &p));
+	for (unsigned k = 0; k < KIT_RUN_KEYS; k += 20)
+		put(k, 500 + k);
+	ok(process_detach(&p));
+	ok(process_attach(&m, &p));
+	put(1, 1000);
+	for (uint32_t i = 0; i < 400; i++) /* all free pages, and those that the last one retired */
+		ok(process_commit(&p, (i * 7) % KIT_RUN_KEYS, 2000 + i, true, NULL));
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_KEEP_ALL);
+	int which;
+	struct slot slot = newest_slot(&which);
+	scratch_flip(m.fd, slot.record * PAGE_SIZE + 100, 3);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT);
+	ck_assert_msg(strstr(error_text(), "nothing was changed"), "%s", error_text());
+	machine_free(&m);
+}
+END_TEST
+
+/*
+ * The state that recovery took is confirmed, so when it is damaged the one that the other slot names is no
+ * way out: it was left behind for good.
+ */
+START_TEST(does_not_go_back_behind_a_confirmed_state)
+{
+	start("all");
+	put(1, 10);
+	ok(process_commit(&p, 1, 11, true, NULL));
+	process_kill(&p);
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(get(1), 11);
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	int which;
+	struct slot slot = newest_slot(&which);
+	ck_assert_uint_eq(slot.base, slot.state);
+	scratch_flip(m.fd, slot.record * PAGE_SIZE + 100, 3);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT);
+	machine_free(&m);
+}
+END_TEST
+
 /* ---- Killed writers ---- */
 
 /* What verifies from the cache is not on disk yet: recovery writes it again before it builds on it. */
@@ -250,6 +300,85 @@ START_TEST(never_below_the_published_state)
 	ck_assert_uint_eq(m.words.visible, seen);
 	ck_assert_uint_eq(get(4), 119);
 	end();
+}
+END_TEST
+
+/* A page of what readers saw does not hold what it should: no older state is put in its place. */
+START_TEST(a_page_of_the_published_state_is_wrong)
+{
+	struct state state;
+
+	start("all");
+	put(1, 10);
+	ok(process_commit(&p, 1, 11, true, &state));
+	process_kill(&p);
+	scratch_flip(m.fd, state.catalog.root.no * PAGE_SIZE + 2000, 1);
+	ck_assert_int_eq(process_attach(&m, &p), DUR_E_CORRUPT);
+	ck_assert_msg(strstr(error_text(), "readers have seen"), "%s", error_text());
+	machine_free(&m);
+}
+END_TEST
+
+/* I1: a fold retires the records before it, but recovery may need them, back to the safe slot's base. */
+START_TEST(records_stay_back_to_the_base)
+{
+	start("last:1");
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < 400; i++)
+			ok(process_commit(&p, i % 7, 1 + i, true, NULL));
+		ok(store_sync(p.store)); /* one slot for 400 states, a fold among them */
+		for (uint32_t i = 0; i < 100; i++)
+			ok(process_commit(&p, i % 7, 1000 + i, true, NULL));
+		uint64_t seen = m.words.visible;
+		process_kill(&p);
+		ok(process_attach(&m, &p));
+		ck_assert_uint_eq(m.words.visible, seen);
+		ck_assert_uint_eq(get(99 % 7), 1099);
+		ok(process_check(&p));
+	}
+	end();
+}
+END_TEST
+
+static void *sync_elsewhere(void *arg)
+{
+	store_sync(p.store);
+	return arg;
+}
+
+/*
+ * Killed in a flush, with a newer async state published: recovery takes that one, and is cut off when the
+ * slot is on disk and the other one half written. Then the slot's own state must be whole on disk, too.
+ */
+START_TEST(both_states_are_rewritten)
+{
+	for (unsigned op = 1; op <= 8; op++)
+		for (unsigned round = 0; round < 6; round++) {
+			pthread_t thread;
+
+			machine_make(&m, kit_seed() + round, "last:1");
+			m.gated = true;
+			ok(process_attach(&m, &p));
+			ok(process_commit(&p, 1, 1, false, NULL));
+			ok(process_commit(&p, 1, 2, true, NULL));
+			gate_close(&p);
+			pthread_create(&thread, NULL, sync_elsewhere, NULL);
+			gate_wait_held(&p);
+			ok(process_commit(&p, 1, 3, true, NULL)); /* retires what the slot's state has */
+			fault_kill_at(p.io, 1);
+			gate_open(&p);
+			pthread_join(thread, NULL);
+			process_kill(&p);
+			m.gated = false;
+			m.kill_attach = op;
+			if (process_attach(&m, &p) == 0)
+				process_kill(&p);
+			machine_power_cut(&m, round % 2 ? FAULT_TORN : FAULT_PAGES);
+			ok(process_attach(&m, &p));
+			ck_assert(get(1) >= 1 && get(1) <= 3);
+			ok(process_check(&p));
+			end();
+		}
 }
 END_TEST
 
@@ -421,6 +550,56 @@ START_TEST(numbers_are_never_reused)
 }
 END_TEST
 
+/* Nothing but a slot tells, after a power cut, how far numbers were used. */
+START_TEST(numbers_are_not_reused_after_a_power_cut)
+{
+	struct txn *txn;
+	uint64_t newest = 0;
+
+	start("all");
+	put(1, 1);
+	for (unsigned i = 0; i < 50000; i++) {
+		ok(store_begin(p.store, 0, 0, &txn));
+		newest = txn->number;
+		store_abort(txn);
+	}
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	ok(process_attach(&m, &p));
+	ok(store_begin(p.store, 0, 0, &txn));
+	ck_assert_uint_gt(txn->number, newest);
+	store_abort(txn);
+	end();
+}
+END_TEST
+
+/* The slot that is not believed promised numbers, and they were used: it was flushed, and damaged later. */
+START_TEST(numbers_of_a_slot_that_is_not_believed)
+{
+	struct txn *txn;
+	uint64_t newest = 0;
+
+	start("all");
+	for (unsigned i = 0; i < 1500; i++) {
+		if (i == 1000)
+			put(1, 1);
+		ok(store_begin(p.store, 0, 0, &txn));
+		newest = txn->number;
+		store_abort(txn);
+	}
+	process_kill(&p);
+	machine_power_cut(&m, FAULT_LOSE_ALL);
+	int which;
+	struct slot slot = newest_slot(&which);
+	scratch_flip(m.fd, slot.record * PAGE_SIZE + 100, 3);
+	ok(process_attach(&m, &p));
+	ok(store_begin(p.store, 0, 0, &txn));
+	ck_assert_uint_gt(txn->number, newest);
+	store_abort(txn);
+	end();
+}
+END_TEST
+
 /* After a fall-back the number of the state that was lost is not given to another. */
 START_TEST(a_lost_state_keeps_its_number)
 {
@@ -482,27 +661,27 @@ END_TEST
 
 START_TEST(nothing_is_freed_while_a_reader_is_about_to_pin)
 {
+	uint64_t pages[100];
 	struct state state;
 
 	start("last:1");
 	put(1, 1);
 	m.pin_everything = true;
-	ok(process_commit(&p, 1, 2, false, &state));
-	uint64_t page = state.catalog.root.no;
 	for (uint32_t i = 0; i < 100; i++) {
 		ok(process_commit(&p, 1, i + 3, false, &state));
-		ck_assert_uint_ne(state.catalog.root.no, page);
+		pages[i] = state.catalog.root.no;
+		for (uint32_t k = 0; k < i; k++)
+			ck_assert_msg(pages[i] != pages[k], "page %llu came again", (unsigned long long)pages[i]);
 	}
 	m.pin_everything = false;
-	uint64_t pages = state.file_pages;
 	for (uint32_t i = 0; i < 2000; i++)
 		ok(process_commit(&p, 1, i + 3, false, &state));
-	ck_assert_uint_eq(state.file_pages, pages);
+	ck_assert_uint_le(state.file_pages, 1024); /* and then it is */
 	end();
 }
 END_TEST
 
-/* ---- Copies of the file ---- */
+/* ---- Recovery itself ---- */
 
 /* Killed while nobody can tell: recovery cut off at every operation, again and again. */
 START_TEST(recovery_is_cut_off_anywhere)
@@ -542,9 +721,14 @@ int main(void)
 	tcase_add_test(t, falls_back_from_a_commit_without_its_record);
 	tcase_add_test(t, crashes_again_after_a_fall_back);
 	tcase_add_test(t, does_not_fall_back_to_pages_in_use_again);
+	tcase_add_test(t, falls_back_only_to_a_state_that_is_whole);
+	tcase_add_test(t, does_not_go_back_behind_a_confirmed_state);
 	tcase_add_test(t, killed_between_slot_write_and_flush);
 	tcase_add_test(t, killed_at_each_operation);
 	tcase_add_test(t, never_below_the_published_state);
+	tcase_add_test(t, a_page_of_the_published_state_is_wrong);
+	tcase_add_test(t, records_stay_back_to_the_base);
+	tcase_add_test(t, both_states_are_rewritten);
 	tcase_add_test(t, a_flush_fails);
 	tcase_add_test(t, a_failed_store_recovers);
 	tcase_add_test(t, the_published_state_is_lost);
@@ -553,6 +737,8 @@ int main(void)
 	tcase_add_test(t, a_slot_is_damaged_after_a_clean_end);
 	tcase_add_test(t, both_slots_are_damaged);
 	tcase_add_test(t, numbers_are_never_reused);
+	tcase_add_test(t, numbers_are_not_reused_after_a_power_cut);
+	tcase_add_test(t, numbers_of_a_slot_that_is_not_believed);
 	tcase_add_test(t, a_lost_state_keeps_its_number);
 	tcase_add_test(t, aborts_flush_rarely);
 	tcase_add_test(t, a_pin_holds_only_its_own_pages);
