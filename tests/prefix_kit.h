@@ -16,8 +16,7 @@
 /* The call's result, which is not negative. */
 #define MUST(call) prefix_must((call), 0, 1, #call, __FILE__, __LINE__)
 /* The call's result is exactly this one. */
-#define EXPECT(result, call) \
-	prefix_must((call), (result), (result), #call, __FILE__, __LINE__)
+#define EXPECT(result, call) prefix_must((call), (result), (result), #call, __FILE__, __LINE__)
 /* Something that holds; the rest is a message as for printf. */
 #define HOLDS(truth, ...) ((truth) ? (void)0 : prefix_fail(#truth, __FILE__, __LINE__, __VA_ARGS__))
 

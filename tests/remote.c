@@ -71,7 +71,8 @@ static int64_t remote_snapshot(struct remote *r, uint64_t state)
 
 static int64_t remote_begin(struct remote *r, int64_t ms)
 {
-	dur_view_options o = { .flags = ms == 0 ? DUR_NO_WAIT : 0, .lock_ms = ms > 0 ? (uint32_t)ms : 0 };
+	dur_view_options o = { .flags = ms == 0 ? DUR_NO_WAIT : 0,
+		               .lock_ms = ms > 0 ? (uint32_t)ms : 0 };
 
 	return dur_begin(r->p, &o, &r->txn);
 }
@@ -164,7 +165,10 @@ static int64_t serve(struct remote *r, const struct request *request)
 	case REMOTE_PUT: return dur_put(dur_root(r->txn), &DUR_STR("n"), &DUR_INT(arg));
 	case REMOTE_FILL: return remote_fill(r, (uint64_t)arg);
 	case REMOTE_COMMIT: return remote_commit(r, (uint32_t)arg);
-	case REMOTE_ABORT: dur_close(r->txn); r->txn = NULL; return 0;
+	case REMOTE_ABORT:
+		dur_close(r->txn);
+		r->txn = NULL;
+		return 0;
 	case REMOTE_WAIT:
 		rc = dur_wait(r->p, (uint64_t)arg, -1, &state);
 		return rc ? rc : (int64_t)state;

@@ -13,20 +13,20 @@ enum { REMOTE_SNAPS = 32 };
 
 /* Answers are the call's result where it is not 0, else what is said here. */
 enum remote_op {
-	REMOTE_ATTACH,          /* dur_attach(), flags: arg */
+	REMOTE_ATTACH, /* dur_attach(), flags: arg */
 	REMOTE_DETACH,
-	REMOTE_SNAPSHOT,        /* of state arg: its number */
-	REMOTE_READ,            /* what "n" is in the last snapshot; -1: not there */
-	REMOTE_CLOSE,           /* the last snapshot */
-	REMOTE_BEGIN,           /* arg: milliseconds to wait, -1 for ever, 0 not at all */
-	REMOTE_PUT,             /* sets "n" to arg in the transaction */
-	REMOTE_FILL,            /* sets "fill" to arg bytes */
-	REMOTE_COMMIT,          /* flags: arg; the new state; the transaction is closed */
+	REMOTE_SNAPSHOT, /* of state arg: its number */
+	REMOTE_READ,     /* what "n" is in the last snapshot; -1: not there */
+	REMOTE_CLOSE,    /* the last snapshot */
+	REMOTE_BEGIN,    /* arg: milliseconds to wait, -1 for ever, 0 not at all */
+	REMOTE_PUT,      /* sets "n" to arg in the transaction */
+	REMOTE_FILL,     /* sets "fill" to arg bytes */
+	REMOTE_COMMIT,   /* flags: arg; the new state; the transaction is closed */
 	REMOTE_ABORT,
-	REMOTE_WAIT,            /* dur_wait() after arg, for ever: the newest state */
-	REMOTE_POLL,            /* the same through dur_poll_fd() */
-	REMOTE_SAID,            /* whether the last message has the number arg in it: 1 or 0 */
-	REMOTE_FORK,            /* a child that does nothing but sleep: its pid */
+	REMOTE_WAIT, /* dur_wait() after arg, for ever: the newest state */
+	REMOTE_POLL, /* the same through dur_poll_fd() */
+	REMOTE_SAID, /* whether the last message has the number arg in it: 1 or 0 */
+	REMOTE_FORK, /* a child that does nothing but sleep: its pid */
 };
 
 /* Starts it, attached with flags. */

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The system calls of a commit: a one-key durable commit hands the kernel two writes and one fdatasync
-# in one submission, and nothing else touches the disk while it has the lock. Through pwritev they can
-# be told apart: two writes, then one fdatasync.
+# The system calls of a commit: a one-key durable commit hands the kernel two writes and one
+# fdatasync in one submission, and nothing else touches the disk while it has the lock. Through
+# pwritev they can be told apart: two writes, then one fdatasync.
 set -u
 SRC=${SRC:-$PWD} BUILD=${BUILD:-$SRC/build/gcc} DURAMEN=${DURAMEN:-$BUILD/duramen}
 passed=0 failed=0
@@ -35,8 +35,8 @@ strace -o /dev/null true 2> /dev/null || skip "this machine does not let us trac
 
 calls=io_uring_enter,write,writev,pwrite64,pwritev,pwritev2,fdatasync,fsync,sync_file_range,msync
 calls=$calls,ftruncate,fallocate,flock
-# What is asked of the disk between taking the writer lock and letting it go for the first time: a word
-# a call, "submit:N" for N requests to the ring.
+# What is asked of the disk between taking the writer lock and letting it go for the first time: a
+# word a call, "submit:N" for N requests to the ring.
 commit() { # KEY
 	strace -f -qq -e "trace=$calls" -o log "$DURAMEN" put traced "/$1" 1 || return
 	awk '

@@ -10,12 +10,12 @@ enum { OPS_MAX = 200, BIG_BYTES = 100 * 1024, MIDDLE_BYTES = 6000, SMALL_BYTES =
 
 struct head {
 	uint64_t commit;
-	uint32_t key, len;      /* len: of the whole value */
+	uint32_t key, len; /* len: of the whole value */
 };
 
 struct op {
 	uint32_t key;
-	uint32_t len;           /* 0: delete */
+	uint32_t len; /* 0: delete */
 };
 
 struct board *board_open(const char *path, uint64_t seed)
@@ -53,8 +53,9 @@ static unsigned commit_ops(const struct board *board, unsigned s, uint64_t commi
 		else if (size < 2)
 			ops[i].len = BIG_BYTES;
 		else
-			ops[i].len = (uint32_t)(sizeof(struct head) + 1 +
-			             (r >> 40) % (size < 20 ? MIDDLE_BYTES : SMALL_BYTES));
+			ops[i].len =
+				(uint32_t)(sizeof(struct head) + 1 +
+			                   (r >> 40) % (size < 20 ? MIDDLE_BYTES : SMALL_BYTES));
 	}
 	return n;
 }
@@ -95,8 +96,8 @@ static const char *word_key(const char *word, unsigned s, char key[32])
 }
 
 /* Keeps the sum up to date from what the transaction itself says was there before. */
-static void op_apply(dur_view *txn, const struct board *board, uint64_t commit,
-                     const struct op *op, uint64_t *sum)
+static void op_apply(dur_view *txn, const struct board *board, uint64_t commit, const struct op *op,
+                     uint64_t *sum)
 {
 	static __thread uint8_t bytes[BIG_BYTES + 8];
 	struct head head = { commit, op->key, op->len }, old;
@@ -132,8 +133,9 @@ bool stream_step(dur_prefix *p, struct board *board, unsigned s, unsigned mode, 
 	EXPECT(0, dur_begin(p, &vo, &txn));
 	number = dur_state(txn);
 	commit = (uint64_t)view_int(txn, commits_key, 0) + 1;
-	HOLDS(commit > atomic_load(&stream->acked), "stream %u: commit %" PRIu64 " again after %"
-	      PRIu64, s, commit, atomic_load(&stream->acked));
+	HOLDS(commit > atomic_load(&stream->acked),
+	      "stream %u: commit %" PRIu64 " again after %" PRIu64, s, commit,
+	      atomic_load(&stream->acked));
 	atomic_store(&stream->begun, commit);
 	sum = (uint64_t)view_int(txn, sum_key, 0);
 	n = commit_ops(board, s, commit, ops);
@@ -150,8 +152,8 @@ bool stream_step(dur_prefix *p, struct board *board, unsigned s, unsigned mode, 
 	snprintf(label, sizeof label, "%u:%" PRIu64, s, commit);
 	EXPECT(0, dur_commit(txn, &co, &state));
 	HOLDS(state == number && state > atomic_load(&stream->state),
-	      "stream %u: state %" PRIu64 " for number %" PRIu64 " after %" PRIu64, s, state, number,
-	      atomic_load(&stream->state));
+	      "stream %u: state %" PRIu64 " for number %" PRIu64 " after %" PRIu64, s, state,
+	      number, atomic_load(&stream->state));
 	HOLDS(prefix_newest_state(p) >= state, "state %" PRIu64 " is not visible", state);
 	atomic_store(&stream->state, state);
 	atomic_store(&stream->acked, commit);
@@ -178,8 +180,9 @@ static struct head value_right(const struct board *board, const dur_value *key,
 	struct head head = value_head(value);
 
 	HOLDS(key->type == DUR_INT && key->i == head.key && head.commit <= commits &&
-	      head.len <= BIG_BYTES, "key %" PRId64 " holds key %u of commit %" PRIu64
-	      " of %" PRIu64, key->i, head.key, head.commit, commits);
+	              head.len <= BIG_BYTES,
+	      "key %" PRId64 " holds key %u of commit %" PRIu64 " of %" PRIu64, key->i, head.key,
+	      head.commit, commits);
 	value_fill(board, &head, bytes);
 	HOLDS(memcmp(bytes, value->ptr, head.len) == 0, "key %u of commit %" PRIu64, head.key,
 	      head.commit);
@@ -221,7 +224,8 @@ uint64_t stream_compare(dur_view *v, const struct board *board, unsigned s)
 		unsigned n = commit_ops(board, s, c, ops);
 
 		for (unsigned i = 0; i < n; i++)
-			expect[ops[i].key % STREAM_KEYS] = (struct head){ c, ops[i].key, ops[i].len };
+			expect[ops[i].key % STREAM_KEYS] =
+				(struct head){ c, ops[i].key, ops[i].len };
 	}
 	it = stream_scan(v, s);
 	for (unsigned i = 0; i < STREAM_KEYS; i++) {
@@ -260,8 +264,9 @@ void stream_history(dur_prefix *p, unsigned streams)
 			last = info[i].state;
 			if (sscanf(info[i].label, "%u:%" SCNu64, &s, &commit) != 2)
 				continue; /* the empty prefix */
-			HOLDS(s < streams && commit == commits[s] + 1, "state %" PRIu64
-			      " is %s, after %" PRIu64, last, info[i].label, commits[s % STREAMS_MAX]);
+			HOLDS(s < streams && commit == commits[s] + 1,
+			      "state %" PRIu64 " is %s, after %" PRIu64, last, info[i].label,
+			      commits[s % STREAMS_MAX]);
 			commits[s] = commit;
 		}
 		from = last;

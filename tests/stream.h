@@ -8,7 +8,8 @@
  * for each stream how many commits it has had and a sum over what is there; so a reader can tell a
  * state that is not whole without knowing what it ought to be.
  *
- * A board is memory that test and peers share: how far each stream has come, what readers have seen.
+ * A board is memory that test and peers share: how far each stream has come, what readers have
+ * seen.
  */
 #ifndef DURAMEN_TESTS_STREAM_H
 #define DURAMEN_TESTS_STREAM_H
@@ -19,20 +20,20 @@
 
 enum {
 	STREAMS_MAX = 8,
-	STREAM_KEYS = 200,      /* of each stream */
+	STREAM_KEYS = 200, /* of each stream */
 	STREAM_READERS_MAX = 4,
 };
 
 struct board {
 	uint64_t seed;
 	struct board_stream {
-		_Atomic uint64_t begun;  /* the commit the writer is at */
-		_Atomic uint64_t acked;  /* the last one it was told is there */
-		_Atomic uint64_t state;  /* its state */
+		_Atomic uint64_t begun; /* the commit the writer is at */
+		_Atomic uint64_t acked; /* the last one it was told is there */
+		_Atomic uint64_t state; /* its state */
 		uint64_t room[5];
 	} streams[STREAMS_MAX];
 	struct board_reader {
-		_Atomic uint64_t state;  /* the newest it has seen */
+		_Atomic uint64_t state; /* the newest it has seen */
 		_Atomic uint64_t looks;
 		uint64_t room[6];
 	} readers[STREAM_READERS_MAX];
@@ -45,7 +46,7 @@ struct board *board_open(const char *path, uint64_t seed);
 /* How a stream commits. */
 enum stream_mode {
 	STREAM_DURABLE = 0,
-	STREAM_ASYNC = 1,       /* half of the commits are async */
+	STREAM_ASYNC = 1, /* half of the commits are async */
 };
 
 /*

@@ -24,13 +24,13 @@ enum {
 	QUICK_LOOKS = 60,
 	SLOW_S = 30,
 	OLD_STATES = 1000,
-	KEPT = 4,               /* snapshots a reader keeps open beside the one it looks at */
+	KEPT = 4, /* snapshots a reader keeps open beside the one it looks at */
 };
 
 struct ledger {
 	_Atomic uint64_t commits;
 	_Atomic uint64_t looks[READERS];
-	_Atomic uint64_t gone;  /* states no longer retained when a reader came */
+	_Atomic uint64_t gone; /* states no longer retained when a reader came */
 };
 
 static dur_value account(uint64_t n, char name[32])
@@ -152,9 +152,10 @@ static void audit(dur_view *v, uint64_t way)
 	case 3: sum = sum_of_gets(v, &n); break;
 	default: sum = sum_of_ranks(v, &n); break;
 	}
-	HOLDS(count == ACCOUNTS && n == ACCOUNTS && sum == SUM, "state %" PRIu64 ": %" PRIu64
-	      " accounts, %" PRIu64 " read in way %" PRIu64 ", sum %" PRId64, dur_state(v), count,
-	      n, way % 5, sum);
+	HOLDS(count == ACCOUNTS && n == ACCOUNTS && sum == SUM,
+	      "state %" PRIu64 ": %" PRIu64 " accounts, %" PRIu64 " read in way %" PRIu64
+	      ", sum %" PRId64,
+	      dur_state(v), count, n, way % 5, sum);
 }
 
 /* A state of the last few, by number. */
@@ -345,7 +346,9 @@ static Suite *suite(void)
 int main(int argc, char **argv)
 {
 	static const struct role roles[] = {
-		{ "pay", role_pay }, { "audit", role_audit }, { 0 },
+		{ "pay", role_pay },
+		{ "audit", role_audit },
+		{ 0 },
 	};
 
 	return kit_main(argc, argv, roles, suite());

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the system or the rules do not allow: folders and files without the needed permissions, names
- * that cannot be, disks that are full. Each gets the error that the header tells, and nothing has
- * changed.
+ * What the system or the rules do not allow: folders and files without the needed permissions,
+ * names that cannot be, disks that are full. Each gets the error that the header tells, and nothing
+ * has changed.
  */
 #include "remote.h"
 
@@ -202,10 +202,36 @@ START_TEST(bad_names)
 {
 	static char part[242], whole[301], just_over[257];
 	static const char *const names[] = {
-		"", "/", "//", "/x", "x/", "x//y", ".", "..", "./x", "../x", "x/..", "x/../y", "x/.",
-		"x\ny", "x\ty", "\x01", "x\x7f", "x\\y", "\xff\xfe", "x\xc0\xaf", "\xed\xa0\x80",
-		"\xf4\x90\x80\x80", "x\xc3", "x.dur", "x.dur/y", "x.dur-coord", "y/x.dur-coord",
-		part, whole, just_over,
+		"",
+		"/",
+		"//",
+		"/x",
+		"x/",
+		"x//y",
+		".",
+		"..",
+		"./x",
+		"../x",
+		"x/..",
+		"x/../y",
+		"x/.",
+		"x\ny",
+		"x\ty",
+		"\x01",
+		"x\x7f",
+		"x\\y",
+		"\xff\xfe",
+		"x\xc0\xaf",
+		"\xed\xa0\x80",
+		"\xf4\x90\x80\x80",
+		"x\xc3",
+		"x.dur",
+		"x.dur/y",
+		"x.dur-coord",
+		"y/x.dur-coord",
+		part,
+		whole,
+		just_over,
 	};
 	dur_prefix *p;
 	unsigned before;
@@ -232,8 +258,20 @@ START_TEST(good_names)
 {
 	static char part[241], whole[256];
 	static const char *const names[] = {
-		"x", "...", "..x", "x y", "-", "~", "x.durable", "dur", ".hidden", "Zo\xc3\xab/\xe6\xa0\x91",
-		"a/b/c/d/e/f/g/h", "x:*?\"<>|", part, whole,
+		"x",
+		"...",
+		"..x",
+		"x y",
+		"-",
+		"~",
+		"x.durable",
+		"dur",
+		".hidden",
+		"Zo\xc3\xab/\xe6\xa0\x91",
+		"a/b/c/d/e/f/g/h",
+		"x:*?\"<>|",
+		part,
+		whole,
 	};
 	dur_prefix *p;
 
@@ -267,7 +305,7 @@ END_TEST
 enum { VALUE = 100 * 1024, DISK = 24 << 20, FILL_MAX = 2000 };
 
 static char ballast[PATH_MAX];
-static bool by_limit;   /* the file may not grow, else the file system is full */
+static bool by_limit; /* the file may not grow, else the file system is full */
 
 /* False: there is no small disk to be had. */
 static bool disk_open(void)
@@ -358,9 +396,12 @@ static void values_hold(dur_prefix *p, const bool *made, int64_t n)
 		uint64_t small;
 		int large = MUST(dur_get(dur_root(v), &first, &value));
 
-		EXPECT(0, dur_count(dur_root(v), &(dur_range){ .from = &DUR_TUPLE(&first, 1),
-		                                               .flags = DUR_STARTS }, &small));
-		HOLDS(made[i] ? (large == 0) + (small == 100) == 1 : large == DUR_NONE && small == 0,
+		EXPECT(0,
+		       dur_count(dur_root(v),
+		                 &(dur_range){ .from = &DUR_TUPLE(&first, 1), .flags = DUR_STARTS },
+		                 &small));
+		HOLDS(made[i] ? (large == 0) + (small == 100) == 1
+		              : large == DUR_NONE && small == 0,
 		      "try %" PRId64 ", which %s: %d, %" PRIu64, i, made[i] ? "was made" : "failed",
 		      large, small);
 		for (uint64_t k = 0; large == 0 && k < value.len; k += 97)

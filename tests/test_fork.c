@@ -113,7 +113,8 @@ static void child_lives(int64_t expect, bool free)
 	if (free) {
 		prefix_put(q, "child", expect, false);
 	} else {
-		EXPECT(DUR_E_LOCKED, dur_begin(q, &(dur_view_options){ .flags = DUR_NO_WAIT }, &txn));
+		EXPECT(DUR_E_LOCKED,
+		       dur_begin(q, &(dur_view_options){ .flags = DUR_NO_WAIT }, &txn));
 	}
 	EXPECT(0, dur_detach(q));
 	EXPECT(0, dur_workspace_close(mine));
@@ -124,7 +125,8 @@ static void child_ends_well(pid_t child)
 	int status;
 
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status 0x%x", (unsigned)status);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status 0x%x",
+	              (unsigned)status);
 }
 
 START_TEST(every_call_says_so)
@@ -241,8 +243,8 @@ START_TEST(forks_beside_busy_threads)
 	pthread_t threads[3];
 
 	atomic_store(&enough, false);
-	EXPECT(0, pthread_create(&threads[0], NULL, commit_on, (void *)(uintptr_t)"n"));
-	EXPECT(0, pthread_create(&threads[1], NULL, commit_on, (void *)(uintptr_t)"m"));
+	EXPECT(0, pthread_create(&threads[0], NULL, commit_on, (void *)(uintptr_t) "n"));
+	EXPECT(0, pthread_create(&threads[1], NULL, commit_on, (void *)(uintptr_t) "m"));
 	EXPECT(0, pthread_create(&threads[2], NULL, read_on, NULL));
 	for (unsigned i = 0; i < rounds; i++) {
 		pid_t child;
@@ -271,8 +273,8 @@ START_TEST(forks_beside_busy_threads)
 END_TEST
 
 /*
- * What the sanitizers of gcc 12 bear in the child of a process with threads: the address sanitizer's
- * allocator may have been locked by one of them, the thread sanitizer allows no new threads.
+ * What the sanitizers of gcc 12 bear in the child of a process with threads: the allocator of the
+ * address sanitizer may have been locked by one of them, the thread sanitizer allows no new threads.
  */
 #if defined(__SANITIZE_THREAD__)
 enum { CHILD_HAS_THREADS = 0, BESIDE_BUSY_THREADS = 0 };

@@ -2,8 +2,8 @@
 /*
  * Page files that are not what they were: other files, cut off ones, ones with a byte flipped, ones
  * with a field changed and every checksum made good again. What comes out is right or an error, and
- * what dur_check() calls sound gives no error; after a change with good checksums data may be wrong,
- * but nothing crashes or hangs. Each try is a process of its own, with an alarm.
+ * what dur_check() calls sound gives no error; after a change with good checksums data may be
+ * wrong, but nothing crashes or hangs. Each try is a process of its own, with an alarm.
  *
  * A few hundred tries, with DURAMEN_SLOW=1 ten times as many.
  */
@@ -30,7 +30,7 @@ static const char NAME[] = "hostile";
 enum {
 	KEYS = 3000,
 	STATES_MAX = 64,
-	ALARM_S = 60,           /* a hang, not a slow machine */
+	ALARM_S = 60, /* a hang, not a slow machine */
 };
 
 /* ---- The sample: a prefix whose every state is known ---- */
@@ -42,10 +42,10 @@ struct known {
 static struct {
 	char root[PATH_MAX], path[PATH_MAX + 32], coord[PATH_MAX + 40];
 	uint8_t *bytes;
-	uint64_t size, used;            /* used: up to the last byte that is not zero */
+	uint64_t size, used; /* used: up to the last byte that is not zero */
 	struct known states[STATES_MAX];
 	unsigned n;
-	uint64_t keys[KEYS];            /* of the newest state: what value_sum() says, 0: absent */
+	uint64_t keys[KEYS]; /* of the newest state: what value_sum() says, 0: absent */
 } sample;
 
 static uint64_t value_sum(const dur_value *value)
@@ -80,8 +80,8 @@ static void sample_step(dur_prefix *p, unsigned step, uint64_t *random)
 		size = size % 300 == 0 ? 5000 + size / 300 % 150000 : size % 40;
 		memset(bytes, (int)(r >> 24), size);
 		memcpy(bytes, &r, size < 8 ? size : 8);
-		EXPECT(0, dur_put(dur_root(txn), &key, r >> 21 & 1 ? &DUR_INT((int64_t)r)
-		                                                   : &DUR_BYTES(bytes, size)));
+		EXPECT(0, dur_put(dur_root(txn), &key,
+		                  r >> 21 & 1 ? &DUR_INT((int64_t)r) : &DUR_BYTES(bytes, size)));
 	}
 	EXPECT(0, dur_commit(txn, NULL, NULL));
 	dur_close(txn);
@@ -180,14 +180,15 @@ enum { ALL_RIGHT = 0, SOME_ERROR = 1, WRONG = 2 };
 static const char *try_text; /* what was done to the file */
 static bool may_be_wrong;    /* checksums were made good again */
 
-#define WRONG_IF(truth, ...) \
-	do { \
-		if ((truth) && !may_be_wrong) { \
-			fprintf(stderr, "%s:%d: after %s: %s: ", __FILE__, __LINE__, try_text, #truth); \
-			fprintf(stderr, __VA_ARGS__); \
-			fprintf(stderr, "\n"); \
-			_exit(WRONG); \
-		} \
+#define WRONG_IF(truth, ...)                                                                   \
+	do {                                                                                   \
+		if ((truth) && !may_be_wrong) {                                                \
+			fprintf(stderr, "%s:%d: after %s: %s: ", __FILE__, __LINE__, try_text, \
+			        #truth);                                                       \
+			fprintf(stderr, __VA_ARGS__);                                          \
+			fprintf(stderr, "\n");                                                 \
+			_exit(WRONG);                                                          \
+		}                                                                              \
 	} while (0)
 
 static bool errors;
@@ -219,8 +220,9 @@ static void look_scan(dur_view *v, const struct known *known, uint32_t flags)
 	dur_iter_close(it);
 	if (failed(rc, "dur_next()"))
 		return;
-	WRONG_IF(entries != known->entries || sum != known->sum, "state %" PRIu64 ", flags %u: %"
-	         PRIu64 " entries, not %" PRIu64, known->state, flags, entries, known->entries);
+	WRONG_IF(entries != known->entries || sum != known->sum,
+	         "state %" PRIu64 ", flags %u: %" PRIu64 " entries, not %" PRIu64, known->state,
+	         flags, entries, known->entries);
 }
 
 static void look_gets(dur_view *v)
@@ -234,7 +236,8 @@ static void look_gets(dur_view *v)
 		if (failed(rc, "dur_get()"))
 			continue;
 		WRONG_IF((rc == 0) != (sample.keys[i] != 0) ||
-		         (rc == 0 && value_sum(&value) != sample.keys[i]), "key %" PRId64, i);
+		                 (rc == 0 && value_sum(&value) != sample.keys[i]),
+		         "key %" PRId64, i);
 		if (i % 50 == 0 && (rc = dur_rank(dur_root(v), &DUR_INT(i), &got)) >= 0)
 			WRONG_IF(got != n || (rc == 0) != (sample.keys[i] != 0),
 			         "rank %" PRIu64 " of %" PRId64 ", not %" PRIu64, got, i, n);
@@ -265,8 +268,9 @@ static void look_state(dur_prefix *p, const struct known *known)
 	look_scan(v, known, 0);
 	look_scan(v, known, DUR_REVERSE);
 	if (!FAILED(dur_count(dur_root(v), NULL, &n)))
-		WRONG_IF(n != known->entries, "state %" PRIu64 ": %" PRIu64 " entries, not %" PRIu64,
-		         known->state, n, known->entries);
+		WRONG_IF(n != known->entries,
+		         "state %" PRIu64 ": %" PRIu64 " entries, not %" PRIu64, known->state, n,
+		         known->entries);
 	if (known == &sample.states[sample.n - 1])
 		look_gets(v);
 	dur_close(v);
@@ -413,8 +417,10 @@ static void flip_some(bool fallen, unsigned tries)
 			at %= PAGE_FIRST * PAGE_SIZE; /* superblock and slots */
 		was = sample.bytes[at];
 		is = r >> 8 & 1 ? was ^ 1u << (r & 7) : (was + 1 + (unsigned)r % 255) & 0xff;
-		snprintf(text, sizeof text, "changing byte %" PRIu64 " (page %" PRIu64 " + %" PRIu64
-		         ") from 0x%02x to 0x%02x", at, at >> PAGE_SHIFT, at % PAGE_SIZE, was, is);
+		snprintf(text, sizeof text,
+		         "changing byte %" PRIu64 " (page %" PRIu64 " + %" PRIu64
+		         ") from 0x%02x to 0x%02x",
+		         at, at >> PAGE_SHIFT, at % PAGE_SIZE, was, is);
 		sample.bytes[at] = (uint8_t)is;
 		place(sample.bytes, sample.size);
 		sample.bytes[at] = (uint8_t)was;
@@ -594,8 +600,10 @@ static void change_page(uint8_t *bytes, uint64_t no, uint64_t *random)
 	memcpy(&was, bytes + at, width);
 	is = nasty(kit_random(random), was);
 	memcpy(bytes + at, &is, width);
-	snprintf(text, sizeof text, "changing %" PRIu64 " bytes at page %" PRIu64 " + %" PRIu64
-	         " to 0x%" PRIx64 ", checksums made good", width, no, at % PAGE_SIZE, is);
+	snprintf(text, sizeof text,
+	         "changing %" PRIu64 " bytes at page %" PRIu64 " + %" PRIu64 " to 0x%" PRIx64
+	         ", checksums made good",
+	         width, no, at % PAGE_SIZE, is);
 }
 
 START_TEST(changed_with_good_checksums)
@@ -611,7 +619,8 @@ START_TEST(changed_with_good_checksums)
 	ck_assert_ptr_nonnull(bytes);
 	may_be_wrong = true;
 	for (unsigned i = 0; i < tries; i++) {
-		uint64_t no = i % 6 == 0 ? i / 6 % 3 : kit_random(&random) % (sample.used >> PAGE_SHIFT);
+		uint64_t no =
+			i % 6 == 0 ? i / 6 % 3 : kit_random(&random) % (sample.used >> PAGE_SHIFT);
 
 		memcpy(bytes, sample.bytes, size);
 		change_page(bytes, no, &random);
@@ -694,7 +703,9 @@ START_TEST(newer_format)
 	static const struct {
 		unsigned at, bytes;
 		const char *said;
-	} newer[] = { { 12, 4, "format version" }, { 16, 8, "newer program" }, { 32, 4, "pages of" } };
+	} newer[] = { { 12, 4, "format version" },
+		      { 16, 8, "newer program" },
+		      { 32, 4, "pages of" } };
 	uint64_t random = seed, was = 0, is;
 	dur_workspace *ws;
 

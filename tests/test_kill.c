@@ -23,7 +23,7 @@ static const char PREFIX[] = "deep/under/kill";
 
 enum {
 	WRITERS_MAX = 2,
-	ROUNDS_A_PREFIX = 50,   /* then a new one: all that was ever written is looked at again and
+	ROUNDS_A_PREFIX = 50, /* then a new one: all that was ever written is looked at again and
 	                           again */
 };
 
@@ -72,8 +72,8 @@ static int role_write(int argc, char **argv)
 	for (unsigned i = 0; i < n; i++) {
 		pthread_t thread;
 
-		threads[i] = (struct writing){ p, board, number_of(argv[2]) + i,
-			number_of(argv[4]), kit_random(&random) };
+		threads[i] = (struct writing){ p, board, number_of(argv[2]) + i, number_of(argv[4]),
+			                       kit_random(&random) };
 		if (i + 1 == n)
 			write_on(&threads[i]);
 		EXPECT(0, pthread_create(&thread, NULL, write_on, &threads[i]));
@@ -128,13 +128,15 @@ static int role_follow(int argc, char **argv)
 		if (MUST(dur_wait(p, last, 50, &told)) == DUR_NONE)
 			continue;
 		EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &v));
-		HOLDS(dur_state(v) >= told && told > last, "state %" PRIu64 " after %" PRIu64
-		      ", told of %" PRIu64, dur_state(v), last, told);
+		HOLDS(dur_state(v) >= told && told > last,
+		      "state %" PRIu64 " after %" PRIu64 ", told of %" PRIu64, dur_state(v), last,
+		      told);
 		last = dur_state(v);
 		look_all(v, board, streams, looks);
 		for (unsigned s = 0; s < streams; s++)
-			HOLDS(looks[s].commits >= seen[s].commits, "stream %u went back from %"
-			      PRIu64 " to %" PRIu64, s, seen[s].commits, looks[s].commits);
+			HOLDS(looks[s].commits >= seen[s].commits,
+			      "stream %u went back from %" PRIu64 " to %" PRIu64, s,
+			      seen[s].commits, looks[s].commits);
 		memcpy(seen, looks, sizeof seen);
 		atomic_store(&me->state, last);
 		if (atomic_fetch_add(&me->looks, 1) % 16 == 0) {
@@ -159,7 +161,7 @@ static void raise_to(_Atomic uint64_t *word, uint64_t value)
 		;
 }
 
-/* The newest state holds all that was acknowledged, and exactly the commits that it says it does. */
+/* The newest state holds all that was acknowledged, and exactly the commits that it says. */
 static void verify_newest(dur_prefix *p, struct board *board, unsigned streams)
 {
 	uint64_t acked[STREAMS_MAX], commits;
@@ -180,8 +182,7 @@ static void verify_newest(dur_prefix *p, struct board *board, unsigned streams)
 }
 
 /* Some retained states, opened by number. */
-static void verify_old(dur_prefix *p, const struct board *board, unsigned streams,
-                       uint64_t *random)
+static void verify_old(dur_prefix *p, const struct board *board, unsigned streams, uint64_t *random)
 {
 	dur_prefix_stat stat;
 	dur_state_info info;
@@ -249,8 +250,8 @@ static int role_verify(int argc, char **argv)
 struct kind {
 	const char *keep;
 	unsigned writers, threads, mode;
-	bool posix;             /* no io_uring */
-	bool cold;              /* nobody is attached after the kill, and shared memory is lost */
+	bool posix; /* no io_uring */
+	bool cold;  /* nobody is attached after the kill, and shared memory is lost */
 };
 
 struct play {
@@ -407,7 +408,8 @@ END_TEST
 /* On the same boot nothing that was visible is lost. */
 START_TEST(async_writer_killed)
 {
-	rounds(&(struct kind){ .keep = "all", .writers = 1, .threads = 1, .mode = STREAM_ASYNC }, 5, 60);
+	rounds(&(struct kind){ .keep = "all", .writers = 1, .threads = 1, .mode = STREAM_ASYNC }, 5,
+	       60);
 }
 END_TEST
 
@@ -415,14 +417,15 @@ START_TEST(writer_killed_under_last_n)
 {
 	static const char *const keep[] = { "last:1", "last:7" };
 
-	rounds(&(struct kind){ .keep = keep[_i], .writers = 1, .threads = 1, .mode = (unsigned)_i }, 5,
-	       60);
+	rounds(&(struct kind){ .keep = keep[_i], .writers = 1, .threads = 1, .mode = (unsigned)_i },
+	       5, 60);
 }
 END_TEST
 
 START_TEST(writer_killed_without_io_uring)
 {
-	rounds(&(struct kind){ .keep = "last:3", .writers = 1, .threads = 1, .posix = true }, 5, 60);
+	rounds(&(struct kind){ .keep = "last:3", .writers = 1, .threads = 1, .posix = true }, 5,
+	       60);
 }
 END_TEST
 
@@ -435,16 +438,22 @@ END_TEST
 
 START_TEST(writers_taking_over)
 {
-	rounds(&(struct kind){ .keep = _i ? "last:2" : "all", .writers = 2, .threads = 2,
-	                       .mode = (unsigned)_i }, 5, 60);
+	rounds(&(struct kind){ .keep = _i ? "last:2" : "all",
+	                       .writers = 2,
+	                       .threads = 2,
+	                       .mode = (unsigned)_i },
+	       5, 60);
 }
 END_TEST
 
 /* As after a reboot, but for what the disk lost: only the file tells which state is the newest. */
 START_TEST(writer_killed_and_shared_memory_lost)
 {
-	rounds(&(struct kind){ .keep = _i ? "last:2" : "all", .writers = 1, .threads = 1 + (unsigned)_i,
-	                       .cold = true }, 5, 60);
+	rounds(&(struct kind){ .keep = _i ? "last:2" : "all",
+	                       .writers = 1,
+	                       .threads = 1 + (unsigned)_i,
+	                       .cold = true },
+	       5, 60);
 }
 END_TEST
 
@@ -468,7 +477,10 @@ static Suite *suite(void)
 int main(int argc, char **argv)
 {
 	static const struct role roles[] = {
-		{ "write", role_write }, { "follow", role_follow }, { "verify", role_verify }, { 0 },
+		{ "write", role_write },
+		{ "follow", role_follow },
+		{ "verify", role_verify },
+		{ 0 },
 	};
 
 	return kit_main(argc, argv, roles, suite());

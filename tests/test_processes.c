@@ -187,7 +187,8 @@ START_TEST(second_writer)
 	EXPECT(0, dur_put(dur_root(txn), &DUR_STR("n"), &DUR_INT(7)));
 	ck_assert(!remote_answered(&other));
 	EXPECT(0, dur_commit(txn, NULL, NULL));
-	EXPECT(0, (int)remote_hear(&other)); /* a committed transaction is a snapshot and bars nobody */
+	EXPECT(0, (int)remote_hear(
+			  &other)); /* once committed, a transaction bars nobody */
 	dur_close(txn);
 
 	EXPECT(DUR_E_LOCKED, dur_begin(p, &(dur_view_options){ .flags = DUR_NO_WAIT }, &txn));
@@ -214,8 +215,8 @@ START_TEST(lock_held_for_the_attachment)
 	p = prefix_attach(ws, NAME, NULL);
 	EXPECT(DUR_E_LOCKED, dur_begin(p, &(dur_view_options){ .flags = DUR_NO_WAIT }, &txn));
 	ck_assert_msg(message_names(other.pid), "%s", dur_message());
-	EXPECT(DUR_E_LOCKED, dur_attach(ws, NAME, DUR_HOLD_LOCK,
-	                                &(dur_attach_options){ .lock_ms = 20 }, &q));
+	EXPECT(DUR_E_LOCKED,
+	       dur_attach(ws, NAME, DUR_HOLD_LOCK, &(dur_attach_options){ .lock_ms = 20 }, &q));
 	ck_assert_ptr_null(q);
 	for (int n = 0; n < 3; n++) {
 		EXPECT(0, (int)remote_do(&other, REMOTE_BEGIN, 0));
@@ -406,8 +407,8 @@ START_TEST(killed_reader_stops_counting)
 	peer_kill(&other);
 	ck_assert(!is_listed(p, other.pid, &reader));
 	put_fill(p, 'A');
-	ck_assert_msg(free_bytes(p) >= held + (uint64_t)(HELD - 2) * FILL, "%" PRIu64 " after %"
-	              PRIu64 " free bytes", free_bytes(p), held);
+	ck_assert_msg(free_bytes(p) >= held + (uint64_t)(HELD - 2) * FILL,
+	              "%" PRIu64 " after %" PRIu64 " free bytes", free_bytes(p), held);
 	held = file_bytes(path);
 	for (int i = 0; i < 3 * HELD; i++)
 		put_fill(p, 'B');
@@ -418,8 +419,8 @@ START_TEST(killed_reader_stops_counting)
 END_TEST
 
 /*
- * The snapshot of one that lives keeps its content, and no more: there is room for the state it has,
- * the newest and the next, with some waste.
+ * The snapshot of one that lives keeps its content, and no more: there is room for the state it
+ * has, the newest and the next, with some waste.
  */
 START_TEST(living_reader_keeps_its_state)
 {
@@ -595,7 +596,9 @@ static Suite *suite(void)
 int main(int argc, char **argv)
 {
 	static const struct role roles[] = {
-		{ REMOTE_ROLE, remote_role }, { "churn", role_churn }, { 0 },
+		{ REMOTE_ROLE, remote_role },
+		{ "churn", role_churn },
+		{ 0 },
 	};
 
 	return kit_main(argc, argv, roles, suite());

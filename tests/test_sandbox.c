@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Under seccomp filters, as containers have them: without io_uring and futex_waitv everything works;
- * and what is said to make no system call makes none.
+ * Under seccomp filters, as containers have them: without io_uring and futex_waitv everything
+ * works; and what is said to make no system call makes none.
  */
 #include "prefix_kit.h"
 
@@ -37,7 +37,8 @@ static void filter(const long *calls, unsigned n, uint32_t listed, uint32_t othe
 	struct sock_filter program[16], *at = program;
 	struct sock_fprog whole;
 
-	*at++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	*at++ = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+	                                     offsetof(struct seccomp_data, nr));
 	for (unsigned i = 0; i < n; i++)
 		*at++ = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i],
 		                                     (uint8_t)(n - i), 0);
@@ -96,7 +97,8 @@ static int role_no_ring(int argc, char **argv)
 
 START_TEST(without_io_uring)
 {
-	static const char *const errors[] = { "1", "38", "13", "12" }; /* EPERM, ENOSYS, EACCES, ENOMEM */
+	static const char *const errors[] = { "1", "38", "13",
+		                              "12" }; /* EPERM, ENOSYS, EACCES, ENOMEM */
 	struct peer peer;
 
 	peer_start(&peer, "no-ring", kit_path("root"), errors[_i], NULL);
@@ -216,8 +218,10 @@ static Suite *suite(void)
 int main(int argc, char **argv)
 {
 	static const struct role roles[] = {
-		{ "no-ring", role_no_ring }, { "no-waitv", role_no_waitv },
-		{ "no-calls", role_no_calls }, { 0 },
+		{ "no-ring", role_no_ring },
+		{ "no-waitv", role_no_waitv },
+		{ "no-calls", role_no_calls },
+		{ 0 },
 	};
 
 	return kit_main(argc, argv, roles, suite());
