@@ -16,7 +16,7 @@
 #include "engine/store_private.h"
 #include "internal/error.h"
 
-enum { EXTENTS_MAX = 16 };      /* a commit that scatters makes so many writes at most */
+enum { EXTENTS_USUAL = 16 };    /* a record has room for so many pieces; more make it longer */
 
 struct transaction {
 	struct txn txn;                 /* what callers hold; its extra points here */
@@ -31,7 +31,7 @@ struct commit {
 	struct store *store;
 	struct transaction *x;
 	struct record record;
-	struct extent extents[EXTENTS_MAX];
+	struct extent *extents;         /* a scattered commit may have one for each page */
 	unsigned n_extents;
 	uint64_t record_room;           /* pages kept for the record at record.state.record */
 	uint8_t *bytes;                 /* of the record */
@@ -239,8 +239,12 @@ static int pages_place(struct commit *c)
 	int rc;
 
 	c->record.flushed = d->spilled_bytes + ((uint64_t)d->live << PAGE_SHIFT) > LARGE_BYTES;
-	room = record_pages_bound(&c->record, d->live + early, EXTENTS_MAX + early);
-	rc = history_extents(c->store->history, d->live + room, c->extents, EXTENTS_MAX, &c->n_extents);
+	room = record_pages_bound(&c->record, d->live + early, EXTENTS_USUAL + early);
+	c->extents = malloc((d->live + room) * sizeof *c->extents);
+	if (!c->extents)
+		return error_system(ENOMEM, "placing a commit");
+	rc = history_extents(c->store->history, d->live + room, c->extents, (unsigned)(d->live + room),
+	                     &c->n_extents);
 	if (rc < 0)
 		return rc;
 	rc = extents_split(c, room);
@@ -620,6 +624,7 @@ static void commit_free(struct commit *c)
 	free(c->bytes);
 	free(c->writes);
 	free(c->iov);
+	free(c->extents);
 }
 
 int store_commit(struct txn *txn, const struct commit_options *options, struct state *state)
