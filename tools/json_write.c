@@ -132,7 +132,7 @@ static json_t *value_tree(struct tree *t, const dur_value *v)
 /* A failed write is seen by output_finish(). */
 static void dump(FILE *f, json_t *j, int digits)
 {
-	json_dumpf(j, f, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(digits));
+	json_dumpf(j, f, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION((size_t)digits));
 	json_decref(j);
 }
 
