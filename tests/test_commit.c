@@ -386,7 +386,7 @@ struct task {
 	struct process *process;
 	unsigned key, rounds;
 	uint32_t value;
-	bool async;
+	bool async, all;
 	int rc;
 	unsigned done;
 	uint64_t state;
@@ -404,6 +404,8 @@ static void *task_run(void *arg)
 		if (t->rc < 0)
 			break;
 		t->rc = values_put(txn, t->key, t->value + i);
+		for (unsigned k = 20; t->all && k < KIT_RUN_KEYS && t->rc == 0; k++)
+			t->rc = values_put(txn, k, t->value);
 		if (t->rc < 0) {
 			store_abort(txn);
 			break;
@@ -415,9 +417,9 @@ static void *task_run(void *arg)
 	return NULL;
 }
 
-static void task_start(struct task *t, struct process *process, unsigned key, uint32_t value)
+static void task_start(struct task *t, struct process *process, unsigned key, uint32_t value, bool all)
 {
-	*t = (struct task){ .process = process, .key = key, .value = value, .rounds = 1 };
+	*t = (struct task){ .process = process, .key = key, .value = value, .rounds = 1, .all = all };
 	ck_assert_int_eq(pthread_create(&t->thread, NULL, task_run, t), 0);
 }
 
@@ -450,10 +452,10 @@ static void group_start(struct task *tasks)
 	ok(process_commit(&p, 0, 10, false, NULL));
 	fault_log_clear(m.disk);
 	gate_close(&p);
-	task_start(&tasks[0], &p, 1, 100);
+	task_start(&tasks[0], &p, 1, 100, true);
 	gate_wait_held(&p);
 	for (unsigned i = 1; i <= GROUP; i++)
-		task_start(&tasks[i], &p, 1 + i, 100 + i);
+		task_start(&tasks[i], &p, 1 + i, 100 + i, true);
 	while (fault_count(m.disk, FAULT_WRITE) != 2 + GROUP) /* with the first one's slot */
 		kit_sleep_ms(1);
 }
@@ -550,7 +552,7 @@ START_TEST(async_waits_for_an_unflushed_durable_one)
 	ok(process_commit(&p, 1, 1, false, NULL));
 	before = machine_words(&m).visible;
 	gate_close(&p);
-	task_start(&durable, &p, 1, 2);
+	task_start(&durable, &p, 1, 2, false);
 	gate_wait_held(&p);
 	async = (struct task){ .process = &p, .key = 2, .value = 3, .rounds = 1, .async = true };
 	ck_assert_int_eq(pthread_create(&async.thread, NULL, task_run, &async), 0);
@@ -591,7 +593,7 @@ static void image_must_be_whole(enum fault_cut how)
  */
 START_TEST(nothing_is_reused_before_its_retirer_is_durable)
 {
-	struct task tasks[1 + GROUP], more;
+	struct task tasks[1 + GROUP], more[GROUP];
 	size_t flushes;
 
 	start("last:1");
@@ -604,14 +606,17 @@ START_TEST(nothing_is_reused_before_its_retirer_is_durable)
 		kit_sleep_ms(1);
 	task_join(&tasks[0]);
 	gate_wait_held(&p);
-	task_start(&more, &p, 9, 900);
-	wait_submitted(GROUP + 1);
+	for (unsigned i = 0; i < GROUP; i++)
+		task_start(&more[i], &p, 9 + i, 900 + i, false); /* small: they fit the holes */
+	while (fault_count(m.disk, FAULT_WRITE) != 3 + 2 * GROUP)
+		kit_sleep_ms(1);
 	for (unsigned round = 0; round < 20; round++)
 		image_must_be_whole((enum fault_cut)(round % 4));
 	gate_open(&p);
 	for (unsigned i = 1; i <= GROUP; i++)
 		task_join(&tasks[i]);
-	task_join(&more);
+	for (unsigned i = 0; i < GROUP; i++)
+		task_join(&more[i]);
 	end();
 }
 END_TEST
