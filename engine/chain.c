@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A page is named by number and birth: within one chain a number may be listed twice, by a record whose
- * page was retired and reused, and by the one that reused it.
+ * A page is named by number and birth: within one chain a number may be listed twice, by a record
+ * whose page was retired and reused, and by the one that reused it.
  */
 #include "engine/chain.h"
 
@@ -14,7 +14,7 @@
 #include "internal/bytes.h"
 #include "internal/error.h"
 
-enum { RUN_LENGTH_AT = 24 };    /* in a run's header, see run.h */
+enum { RUN_LENGTH_AT = 24 }; /* in a run's header, see run.h */
 
 /* ---- Reading ---- */
 
@@ -56,8 +56,9 @@ static int retired_collect(struct chain *chain)
 	for (size_t i = 0; i < chain->n; i++)
 		for (size_t k = 0; k < chain->records[i].n_retired; k++) {
 			const struct retired *r = &chain->records[i].retired[k];
-			chain->retired[chain->n_retired++] = (struct chain_retired){ r->no, r->birth, r->n,
-				chain->records[i].state.number, r->class };
+			chain->retired[chain->n_retired++] =
+				(struct chain_retired){ r->no, r->birth, r->n,
+				                        chain->records[i].state.number, r->class };
 		}
 	qsort(chain->retired, n, sizeof *chain->retired, by_birth);
 	return 0;
@@ -76,7 +77,8 @@ int chain_read(struct file *file, const struct chain_from *from, struct chain *c
 		struct record *record;
 
 		if (number < from->base || number == 0)
-			return error_set(DUR_E_CORRUPT, "the records before state %" PRIu64 " do not lead to "
+			return error_set(DUR_E_CORRUPT,
+			                 "the records before state %" PRIu64 " do not lead to "
 			                 "state %" PRIu64 "; restore the file from a backup",
 			                 from->number, from->base);
 		rc = records_room(chain);
@@ -94,8 +96,10 @@ int chain_read(struct file *file, const struct chain_from *from, struct chain *c
 	}
 	if (rc == 0 && from->base_hash && chain->n &&
 	    (hash->low != from->base_hash->low || hash->high != from->base_hash->high))
-		return error_set(DUR_E_CORRUPT, "state %" PRIu64 " builds on another state %" PRIu64
-		                 " than the one on disk", from->number, from->base);
+		return error_set(DUR_E_CORRUPT,
+		                 "state %" PRIu64 " builds on another state %" PRIu64
+		                 " than the one on disk",
+		                 from->number, from->base);
 	return rc < 0 ? rc : retired_collect(chain);
 }
 
@@ -139,13 +143,16 @@ bool chain_holds(const struct chain *chain, const struct state *state, const str
 	const struct chain_retired *r = &chain->retired[low - 1];
 	if (r->birth != birth || entry->no - r->no >= r->n || r->by > state->number)
 		return true;
-	/* Data pages are held by every retained state; those form a range that ends with this one. */
+	/*
+	 * Data pages are held by every retained state; those form a range that ends with this one.
+	 */
 	return r->class == CLASS_DATA && r->by > state->oldest;
 }
 
 static int entry_wrong(const struct record *record, const struct written *entry)
 {
-	return error_set(DUR_E_CORRUPT, "page %" PRIu64 " does not hold what state %" PRIu64 " wrote to it",
+	return error_set(DUR_E_CORRUPT,
+	                 "page %" PRIu64 " does not hold what state %" PRIu64 " wrote to it",
 	                 entry->no, record->state.number);
 }
 
@@ -161,7 +168,9 @@ int chain_verify_entry(struct file *file, const struct record *record, const str
 	if (get_u64(bytes) != entry->sum)
 		return entry_wrong(record, entry);
 	if (!entry->is_run)
-		return file_verify(file, (const struct page *)bytes, ptr) ? entry_wrong(record, entry) : 0;
+		return file_verify(file, (const struct page *)bytes, ptr)
+		               ? entry_wrong(record, entry)
+		               : 0;
 	length = get_u64(bytes + RUN_LENGTH_AT);
 	if (run_pages(length) != entry->n)
 		return entry_wrong(record, entry);
@@ -176,7 +185,8 @@ int chain_verify(struct file *file, const struct chain *chain, bool flushed)
 		const struct record *record = &chain->records[i];
 		if (record->flushed) {
 			if (!flushed)
-				return error_set(DUR_E_CORRUPT, "state %" PRIu64 " lists no checksums, and the "
+				return error_set(DUR_E_CORRUPT,
+				                 "state %" PRIu64 " lists no checksums, and the "
 				                 "slot does not say that its pages were flushed",
 				                 record->state.number);
 			continue;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Begin, commit, abort. A commit places its pages in one free run with its state record behind them, and
- * hands the run and a slot to one write_sync: the common case is one submission of two writes and a flush.
- * Its turn ends as soon as the run can be read through mappings, so the next transaction is built on it
- * while the flush is in flight. That one finds the flush claimed: it writes its run without one and waits
- * in flush.c for a flush that it shares with all who did the same.
+ * Begin, commit, abort. A commit places its pages in one free run with its state record behind
+ * them, and hands the run and a slot to one write_sync: the common case is one submission of two
+ * writes and a flush. Its turn ends as soon as the run can be read through mappings, so the next
+ * transaction is built on it while the flush is in flight. That one finds the flush claimed: it
+ * writes its run without one and waits in flush.c for a flush that it shares with all who did the
+ * same.
  */
 #include <errno.h>
 #include <limits.h>
@@ -16,14 +17,14 @@
 #include "engine/store_private.h"
 #include "internal/error.h"
 
-enum { EXTENTS_USUAL = 16 };    /* a record has room for so many pieces; more make it longer */
+enum { EXTENTS_USUAL = 16 }; /* a record has room for so many pieces; more make it longer */
 
 struct transaction {
-	struct txn txn;                 /* what callers hold; its extra points here */
+	struct txn txn; /* what callers hold; its extra points here */
 	uint64_t generation;
-	bool released;                  /* space was looked for in this turn */
+	bool released; /* space was looked for in this turn */
 	bool folded;
-	bool barred;                    /* it was placed and cannot be again: abort it */
+	bool barred; /* it was placed and cannot be again: abort it */
 };
 
 /* A commit on its way. */
@@ -31,20 +32,23 @@ struct commit {
 	struct store *store;
 	struct transaction *x;
 	struct record record;
-	struct extent *extents;         /* a scattered commit may have one for each page */
+	struct extent *extents; /* a scattered commit may have one for each page */
 	unsigned n_extents;
-	uint64_t record_room;           /* pages kept for the record at record.state.record */
-	uint8_t *bytes;                 /* of the record */
-	struct io_write *writes;        /* the run or runs; one more place for the slot */
+	uint64_t record_room;    /* pages kept for the record at record.state.record */
+	uint8_t *bytes;          /* of the record */
+	struct io_write *writes; /* the run or runs; one more place for the slot */
 	unsigned n_writes;
-	struct iovec *iov;              /* of the write that the record ends */
+	struct iovec *iov; /* of the write that the record ends */
 	struct iovec record_iov;
 	bool async, submitted;
 };
 
 /* ---- Space ---- */
 
-/* Frees what may go, once a turn: the scan of pins begins after the durable state was published (I2). */
+/*
+ * Frees what may go, once a turn: the scan of pins begins after the durable state was published
+ * (I2).
+ */
 static int release_once(struct transaction *x)
 {
 	struct store *store = x->txn.store;
@@ -62,7 +66,8 @@ static int release_once(struct transaction *x)
 	if (history_release_due(store->history, settled.number, settled.oldest)) {
 		rc = store->host.pins(store->host.ctx, &pins);
 		if (rc == 0)
-			rc = history_release(store->history, settled.number, settled.oldest, safe_base, &pins);
+			rc = history_release(store->history, settled.number, settled.oldest,
+			                     safe_base, &pins);
 		if (rc < 0)
 			return rc;
 	}
@@ -118,7 +123,8 @@ static int turn_prepare(struct store *store, struct transaction *x)
 	pthread_mutex_unlock(&store->mutex);
 	if (rc < 0)
 		return rc;
-	stands = history_stands_at(store->history, store->head.state.number, store->head.state.record);
+	stands = history_stands_at(store->history, store->head.state.number,
+	                           store->head.state.record);
 	return stands ? 0 : history_load(store->history, &store->head);
 }
 
@@ -192,7 +198,10 @@ static void extents_give(struct commit *c)
 	c->record_room = 0;
 }
 
-/* Parts the extents: the record has the last pages, so that it ends the write, or a place of its own. */
+/*
+ * Parts the extents: the record has the last pages, so that it ends the write, or a place of its
+ * own.
+ */
 static int extents_split(struct commit *c, uint64_t record_pages)
 {
 	struct extent *last = &c->extents[c->n_extents - 1];
@@ -227,7 +236,8 @@ static size_t groups_of(const struct written *list, size_t n, uint64_t *pages)
 
 	*pages = 0;
 	for (size_t i = 0; i < n; *pages += list[i++].n)
-		groups += i == 0 || list[i].is_run || list[i - 1].is_run || list[i].no != list[i - 1].no + 1;
+		groups += i == 0 || list[i].is_run || list[i - 1].is_run ||
+		          list[i].no != list[i - 1].no + 1;
 	return groups;
 }
 
@@ -243,19 +253,23 @@ static int pages_place(struct commit *c)
 	c->extents = malloc((d->live + room) * sizeof *c->extents);
 	if (!c->extents)
 		return error_system(ENOMEM, "placing a commit");
-	rc = history_extents(c->store->history, d->live + room, c->extents, (unsigned)(d->live + room),
-	                     &c->n_extents);
+	rc = history_extents(c->store->history, d->live + room, c->extents,
+	                     (unsigned)(d->live + room), &c->n_extents);
 	if (rc < 0)
 		return rc;
 	rc = extents_split(c, room);
 	if (rc == 0)
-		rc = dirty_place(d, c->extents, c->n_extents, &c->record.written, &c->record.n_written);
+		rc = dirty_place(d, c->extents, c->n_extents, &c->record.written,
+		                 &c->record.n_written);
 	if (rc < 0)
 		extents_give(c);
 	return rc;
 }
 
-/* The number of pages is known now, so is the record's size: nearly always it fits the room kept for it. */
+/*
+ * The number of pages is known now, so is the record's size: nearly always it fits the room kept
+ * for it.
+ */
 static int record_place(struct commit *c)
 {
 	uint64_t pages, no;
@@ -374,7 +388,8 @@ static int record_finish(struct commit *c)
 		end = last->no + last->n > end ? last->no + last->n : end;
 	}
 	if (s->file_pages > atomic_load(&file->pages) && s->file_pages > end) {
-		rc = file_grow(file, s->file_pages, false); /* the file has all that its state counts */
+		rc = file_grow(file, s->file_pages,
+		               false); /* the file has all that its state counts */
 		if (rc < 0)
 			return rc;
 	}
@@ -446,7 +461,9 @@ static int runs_write(struct commit *c)
 	return rc;
 }
 
-/* A write of a placed commit failed: as with a flush, what reached the disk is not known any more. */
+/*
+ * A write of a placed commit failed: as with a flush, what reached the disk is not known any more.
+ */
 static int submit_failed(struct commit *c, int rc)
 {
 	struct store *store = c->store;
@@ -454,8 +471,10 @@ static int submit_failed(struct commit *c, int rc)
 	pthread_mutex_lock(&store->mutex);
 	if (store->generation == c->x->generation) {
 		store_fail(store);
-		store_log(store, LOG_ERR, "writing a commit failed (%s): no more commits are taken until the "
-		          "prefix is attached again", strerror(-rc));
+		store_log(store, LOG_ERR,
+		          "writing a commit failed (%s): no more commits are taken until the "
+		          "prefix is attached again",
+		          strerror(-rc));
 	}
 	turn_end(store);
 	pthread_mutex_unlock(&store->mutex);
@@ -513,14 +532,16 @@ static int flush_mine(struct commit *c)
 	int rc;
 
 	pthread_mutex_lock(&store->mutex);
-	rc = c->submitted ? flush_until(store, c->record.state.number, c->x->generation) :
-		store_failed_error();
+	rc = c->submitted ? flush_until(store, c->record.state.number, c->x->generation)
+	                  : store_failed_error();
 	lock_settle(store);
 	pthread_mutex_unlock(&store->mutex);
 	return rc;
 }
 
-/* Whoever made an async commit sees it: on top of an unflushed durable one it waits for that flush. */
+/*
+ * Whoever made an async commit sees it: on top of an unflushed durable one it waits for that flush.
+ */
 static int publish_mine(struct commit *c)
 {
 	struct store *store = c->store;
@@ -535,9 +556,10 @@ static int publish_mine(struct commit *c)
 }
 
 /*
- * What async commits retire is not reused before a flush. Where few states are kept, that is all that
- * keeps the file from growing: then who holds back too much waits for the disk (1,000 random puts a commit
- * on a million entries made a file of 16 times its data otherwise). Where all are kept it changes nothing.
+ * What async commits retire is not reused before a flush. Where few states are kept, that is all
+ * that keeps the file from growing: then who holds back too much waits for the disk (1,000 random
+ * puts a commit on a million entries made a file of 16 times its data otherwise). Where all are
+ * kept it changes nothing.
  */
 static bool holds_much(struct store *store)
 {
@@ -545,8 +567,8 @@ static bool holds_much(struct store *store)
 
 	pthread_mutex_lock(&store->mutex);
 	much = store->held_pages > HELD_PAGES &&
-		store->held_pages > store->head.state.live_pages / 4 &&
-		history_keep_last(store->head.state.keep) != 0;
+	       store->held_pages > store->head.state.live_pages / 4 &&
+	       history_keep_last(store->head.state.keep) != 0;
 	pthread_mutex_unlock(&store->mutex);
 	return much;
 }
@@ -593,10 +615,14 @@ static int options_check(const struct commit_options *options)
 
 bool store_is_empty(const struct txn *txn, const struct commit_options *options)
 {
-	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label && !options->keep;
+	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label &&
+	       !options->keep;
 }
 
-/* No state is made; but what was read is on disk when a durable commit returns, visible in any case. */
+/*
+ * No state is made; but what was read is on disk when a durable commit returns, visible in any
+ * case.
+ */
 static int commit_nothing(struct transaction *x, const struct commit_options *options,
                           struct state *state)
 {
@@ -609,7 +635,8 @@ static int commit_nothing(struct transaction *x, const struct commit_options *op
 	pthread_mutex_lock(&store->mutex);
 	if (store->n_queue && !options->async)
 		rc = flush_until(store, state->number, generation);
-	while (store->n_queue && store->generation == generation && store->published < state->number)
+	while (store->n_queue && store->generation == generation &&
+	       store->published < state->number)
 		pthread_cond_wait(&store->flushed, &store->mutex);
 	if (store->generation != generation)
 		rc = store_failed_error();

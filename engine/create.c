@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State 1, the empty prefix. Nobody else has the file, so both slots are written at once, each confirmed
- * and with the same ceiling, and one flush ends it.
+ * State 1, the empty prefix. Nobody else has the file, so both slots are written at once, each
+ * confirmed and with the same ceiling, and one flush ends it.
  */
 #include <errno.h>
 #include <fcntl.h>

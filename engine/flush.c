@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flushes. Only one is in flight at a time, and nobody writes a slot meanwhile but the thread that claimed
- * it (`flushing`). Each writes one slot, the one that is not safe, for the newest submitted state: so it
- * carries all commits submitted before it, those that other threads wait for and the async ones below.
+ * Flushes. Only one is in flight at a time, and nobody writes a slot meanwhile but the thread that
+ * claimed it (`flushing`). Each writes one slot, the one that is not safe, for the newest submitted
+ * state: so it carries all commits submitted before it, those that other threads wait for and the
+ * async ones below.
  *
- * A thread whose commit is submitted waits here; when a flush ends that did not cover it, the first such
- * thread leads the next one. Publishing happens with the mutex held, so it is in order.
+ * A thread whose commit is submitted waits here; when a flush ends that did not cover it, the first
+ * such thread leads the next one. Publishing happens with the mutex held, so it is in order.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,14 +18,17 @@
 
 int store_failed_error(void)
 {
-	return error_set(DUR_E_FAILED, "a flush to the disk failed, so what was not on disk by then is "
+	return error_set(DUR_E_FAILED,
+	                 "a flush to the disk failed, so what was not on disk by then is "
 	                 "dropped; check the disk, then detach and attach the prefix again");
 }
 
 int store_forked_error(const struct store *store)
 {
-	return store->forked ? error_set(DUR_E_FORKED, "this prefix was attached by the parent process; "
-	                                 "attach it in this one") : 0;
+	return store->forked
+	               ? error_set(DUR_E_FORKED, "this prefix was attached by the parent process; "
+	                                         "attach it in this one")
+	               : 0;
 }
 
 void store_fail(struct store *store)
@@ -84,8 +88,9 @@ void flush_enqueue(struct store *store, const struct record *record, bool async)
 {
 	if (async && store->n_queue == 0)
 		store->async_since_ms = store_now_ms();
-	store->queue[store->n_queue++] = (struct unflushed){ record->state.number, record->state.record,
-		record->state.oldest, async };
+	store->queue[store->n_queue++] =
+		(struct unflushed){ record->state.number, record->state.record,
+		                    record->state.oldest, async };
 	for (size_t i = 0; i < record->n_retired; i++)
 		store->held_pages += record->retired[i].n;
 	store->head = *record;
@@ -122,7 +127,10 @@ static void settle(struct store *store, const struct flush *flush)
 
 /* ---- Slots ---- */
 
-/* At least twice what was used since the last slot write, so that a busy writer rarely runs into it. */
+/*
+ * At least twice what was used since the last slot write, so that a busy writer rarely runs into
+ * it.
+ */
 static uint64_t ceiling(const struct store *store)
 {
 	uint64_t step = 2 * (store->next - store->next_at_slot);
@@ -134,7 +142,8 @@ static uint64_t ceiling(const struct store *store)
 	return store->next - 1 + step;
 }
 
-void flush_start(struct store *store, const struct record *newest, bool confirming, struct flush *flush)
+void flush_start(struct store *store, const struct record *newest, bool confirming,
+                 struct flush *flush)
 {
 	const struct state *s = &newest->state;
 
@@ -167,9 +176,10 @@ int flush_end(struct store *store, struct flush *flush, int rc)
 	store->active_ms = store_now_ms();
 	if (rc < 0) {
 		store_fail(store);
-		store_log(store, LOG_ERR, "a flush failed (%s): commits after state %llu are dropped, and "
-		          "no more are taken until the prefix is attached again", strerror(-rc),
-		          (unsigned long long)store->durable);
+		store_log(store, LOG_ERR,
+		          "a flush failed (%s): commits after state %llu are dropped, and "
+		          "no more are taken until the prefix is attached again",
+		          strerror(-rc), (unsigned long long)store->durable);
 		return store_failed_error();
 	}
 	store->safe = flush->index;
@@ -202,8 +212,8 @@ static int flush_slot(struct store *store, bool confirming)
 
 int flush_all(struct store *store)
 {
-	return store->n_queue ? flush_until(store, store->head.state.number, store->generation) :
-		flush_wait(store);
+	return store->n_queue ? flush_until(store, store->head.state.number, store->generation)
+	                      : flush_wait(store);
 }
 
 int flush_until(struct store *store, uint64_t number, uint64_t generation)
@@ -267,8 +277,9 @@ void store_hold(struct store *store, bool hold)
 }
 
 /*
- * After idleness: the newest state, if this process wrote it last, gets a slot that needs no verification.
- * If another process has the lock, it is that one's to do. 1: a thread has the turn. The mutex is not held.
+ * After idleness: the newest state, if this process wrote it last, gets a slot that needs no
+ * verification. If another process has the lock, it is that one's to do. 1: a thread has the turn.
+ * The mutex is not held.
  */
 static int confirm_idle(struct store *store)
 {
@@ -306,14 +317,15 @@ int store_tick(struct store *store, int *next_ms)
 		rc = store_failed_error();
 	} else if (store->n_queue) {
 		due = store->async_since_ms + store->async_ms;
-		if (now >= due || (store->locked && !store->hold && store->host.wanted(store->host.ctx))) {
+		if (now >= due ||
+		    (store->locked && !store->hold && store->host.wanted(store->host.ctx))) {
 			rc = flush_all(store);
 			lock_settle(store);
 			due = store->n_queue ? store->async_since_ms + store->async_ms : -1;
 		}
 	}
-	idle = rc == 0 && due < 0 && store->loaded && store->slot.state && !store_confirmed(store) &&
-		store->active_ms != INT64_MAX;
+	idle = rc == 0 && due < 0 && store->loaded && store->slot.state &&
+	       !store_confirmed(store) && store->active_ms != INT64_MAX;
 	if (idle)
 		due = store->active_ms + CONFIRM_IDLE_MS;
 	pthread_mutex_unlock(&store->mutex);

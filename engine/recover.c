@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery, DESIGN.md section 4: believe a slot whose records and pages verify, the newest first; on the
- * same boot never go below the published state; make sure that what was taken is on disk, since what
- * verifies from the page cache may not be; then confirm it in the other slot, publish it, and hand out
- * numbers above all that were ever promised. Until the first write nothing has changed; what is rewritten
- * is rewritten byte for byte, so it may be cut off anywhere and starts again.
+ * Recovery, DESIGN.md section 4: believe a slot whose records and pages verify, the newest first;
+ * on the same boot never go below the published state; make sure that what was taken is on disk,
+ * since what verifies from the page cache may not be; then confirm it in the other slot, publish
+ * it, and hand out numbers above all that were ever promised. Until the first write nothing has
+ * changed; what is rewritten is rewritten byte for byte, so it may be cut off anywhere and starts
+ * again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,7 +21,7 @@
 #include "internal/error.h"
 
 enum {
-	REWRITE_PAGES = 256,            /* a write of the rewriting: 1 MiB */
+	REWRITE_PAGES = 256, /* a write of the rewriting: 1 MiB */
 	RUN_LENGTH_AT = 24,
 };
 
@@ -29,12 +30,12 @@ struct recovery {
 	const struct store_shared *found;
 	struct slot slots[2];
 	bool readable[2];
-	int chosen;                     /* the slot believed */
-	bool fell_back;                 /* the other one is newer and does not verify */
-	struct chain chain;             /* from the state taken back to the chosen slot's base */
-	uint64_t ceiling;               /* the higher of the two */
+	int chosen;         /* the slot believed */
+	bool fell_back;     /* the other one is newer and does not verify */
+	struct chain chain; /* from the state taken back to the chosen slot's base */
+	uint64_t ceiling;   /* the higher of the two */
 	uint64_t epoch, salt;
-	int io_error;                   /* -errno of a write or flush that failed */
+	int io_error; /* -errno of a write or flush that failed */
 };
 
 /* ---- Which slot ---- */
@@ -67,7 +68,8 @@ static int slot_verify(struct recovery *r, int i)
 {
 	const struct slot *slot = &r->slots[i];
 	struct file *file = r->store->file;
-	struct chain_from from = { slot->state, slot->record, &slot->record_hash, slot->base, NULL };
+	struct chain_from from = { slot->state, slot->record, &slot->record_hash, slot->base,
+		                   NULL };
 	int rc;
 
 	chain_free(&r->chain);
@@ -77,7 +79,8 @@ static int slot_verify(struct recovery *r, int i)
 
 static int confirmed_damaged(const struct slot *slot)
 {
-	return error_context(DUR_E_CORRUPT, "state %" PRIu64 " was confirmed on disk and is damaged now (this "
+	return error_context(DUR_E_CORRUPT,
+	                     "state %" PRIu64 " was confirmed on disk and is damaged now (this "
 	                     "is not a crash's doing; check the disk, restore from a backup): ",
 	                     slot->state);
 }
@@ -95,9 +98,11 @@ static int choose(struct recovery *r)
 			r->epoch = r->slots[i].epoch;
 	}
 	if (!r->readable[0] && !r->readable[1])
-		return error_set(DUR_E_CORRUPT, "both commit slots are damaged: no state can be told; "
+		return error_set(DUR_E_CORRUPT,
+		                 "both commit slots are damaged: no state can be told; "
 		                 "restore the file from a backup");
-	first = r->readable[0] && (!r->readable[1] || !slot_better(&r->slots[1], &r->slots[0])) ? 0 : 1;
+	first = r->readable[0] && (!r->readable[1] || !slot_better(&r->slots[1], &r->slots[0])) ? 0
+	                                                                                        : 1;
 	r->chosen = first;
 	rc = slot_verify(r, first);
 	if (rc != DUR_E_CORRUPT)
@@ -105,10 +110,14 @@ static int choose(struct recovery *r)
 	if (r->slots[first].base == r->slots[first].state)
 		return confirmed_damaged(&r->slots[first]);
 	if (!r->readable[1 - first])
-		return error_context(rc, "state %" PRIu64 ", the newest, is not whole, and the other "
-		                     "commit slot is damaged: ", r->slots[first].state);
-	store_log(r->store, LOG_WARNING, "state %" PRIu64 " did not reach the disk whole (%s); falling back "
-	          "to state %" PRIu64, r->slots[first].state, error_text(), r->slots[1 - first].state);
+		return error_context(rc,
+		                     "state %" PRIu64 ", the newest, is not whole, and the other "
+		                     "commit slot is damaged: ",
+		                     r->slots[first].state);
+	store_log(r->store, LOG_WARNING,
+	          "state %" PRIu64 " did not reach the disk whole (%s); falling back "
+	          "to state %" PRIu64,
+	          r->slots[first].state, error_text(), r->slots[1 - first].state);
 	r->chosen = 1 - first;
 	r->fell_back = true;
 	rc = slot_verify(r, 1 - first);
@@ -119,36 +128,45 @@ static int choose(struct recovery *r)
 
 /* ---- The published state ---- */
 
-/* On the same boot what readers have seen stays: the newer of the slot's state and the published one. */
+/*
+ * On the same boot what readers have seen stays: the newer of the slot's state and the published
+ * one.
+ */
 static int choose_published(struct recovery *r)
 {
 	const struct slot *slot = &r->slots[r->chosen];
 	bool confirmed = slot->base == slot->state;
 	struct chain_from from = { r->found->visible, r->found->record, NULL, slot->base,
-	                           confirmed ? &slot->record_hash : NULL };
+		                   confirmed ? &slot->record_hash : NULL };
 	struct file *file = r->store->file;
 	const struct record *in;
 	int rc;
 
 	if (from.number <= slot->state) {
 		if (from.number > slot->base && !chain_find(&r->chain, from.number))
-			return error_set(DUR_E_CORRUPT, "state %" PRIu64 ", which readers have seen, is no "
-			                 "ancestor of state %" PRIu64 " on disk", from.number, slot->state);
+			return error_set(DUR_E_CORRUPT,
+			                 "state %" PRIu64 ", which readers have seen, is no "
+			                 "ancestor of state %" PRIu64 " on disk",
+			                 from.number, slot->state);
 		return 0;
 	}
 	chain_free(&r->chain);
 	rc = chain_read(file, &from, &r->chain);
 	if (rc == 0)
-		rc = chain_verify(file, &r->chain, true); /* published: its large ones were flushed */
+		rc = chain_verify(file, &r->chain,
+		                  true); /* published: its large ones were flushed */
 	in = chain_find(&r->chain, slot->state);
 	if (rc == 0 && !confirmed &&
-	    (!in || in->hash.low != slot->record_hash.low || in->hash.high != slot->record_hash.high))
+	    (!in || in->hash.low != slot->record_hash.low ||
+	     in->hash.high != slot->record_hash.high))
 		rc = error_set(DUR_E_CORRUPT, "it does not build on state %" PRIu64, slot->state);
 	if (rc == DUR_E_CORRUPT)
-		return error_context(rc, "state %" PRIu64 ", which readers have seen, is not whole any more "
-		                     "(a flush failed, or the disk did); nothing was changed: restart the "
-		                     "machine to go back to state %" PRIu64 " on disk: ",
-		                     from.number, slot->state);
+		return error_context(
+			rc,
+			"state %" PRIu64 ", which readers have seen, is not whole any more "
+			"(a flush failed, or the disk did); nothing was changed: restart the "
+			"machine to go back to state %" PRIu64 " on disk: ",
+			from.number, slot->state);
 	return rc;
 }
 
@@ -180,13 +198,13 @@ static void walk_problem(void *ctx, struct page_ptr ptr, const char *text)
 	struct walk *walk = ctx;
 
 	if (walk->rc == 0)
-		walk->rc = error_set(DUR_E_CORRUPT, "page %" PRIu64 " of state %" PRIu64 ": %s", ptr.no,
-		                     ptr.birth, text);
+		walk->rc = error_set(DUR_E_CORRUPT, "page %" PRIu64 " of state %" PRIu64 ": %s",
+		                     ptr.no, ptr.birth, text);
 }
 
 /*
- * The newer state may have been durable and damaged later, and pages of the older one reused since: then
- * nothing less than looking at all of them tells.
+ * The newer state may have been durable and damaged later, and pages of the older one reused since:
+ * then nothing less than looking at all of them tells.
  */
 static int check_all(struct recovery *r)
 {
@@ -200,8 +218,11 @@ static int check_all(struct recovery *r)
 		rc = tree_walk(&pager, &s->system, &visitor);
 	rc = rc < 0 ? rc : walk.rc;
 	if (rc == DUR_E_CORRUPT)
-		return error_context(rc, "the newest state is damaged, and so is state %" PRIu64 " before it; "
-		                     "nothing was changed; restore the file from a backup: ", s->number);
+		return error_context(rc,
+		                     "the newest state is damaged, and so is state %" PRIu64
+		                     " before it; "
+		                     "nothing was changed; restore the file from a backup: ",
+		                     s->number);
 	return rc;
 }
 
@@ -216,8 +237,8 @@ static int io_result(struct recovery *r, int rc)
 
 struct rewrite {
 	struct recovery *recovery;
-	uint8_t *buf;                   /* REWRITE_PAGES */
-	uint64_t no, n;                 /* pages in it */
+	uint8_t *buf;   /* REWRITE_PAGES */
+	uint64_t no, n; /* pages in it */
 };
 
 static int rewrite_out(struct rewrite *w)
@@ -232,8 +253,8 @@ static int rewrite_out(struct rewrite *w)
 }
 
 /*
- * Copies pages to be written back where they came from. The caller verifies the file's after the copy: a
- * page may leave the cache and come back wrong, never wrong and then right.
+ * Copies pages to be written back where they came from. The caller verifies the file's after the
+ * copy: a page may leave the cache and come back wrong, never wrong and then right.
  */
 static int rewrite_pages(struct rewrite *w, struct file *file, uint64_t no, uint64_t n)
 {
@@ -261,8 +282,8 @@ static int rewrite_record(struct recovery *r, struct rewrite *w, const struct re
 	for (size_t i = 0; i < record->n_written && rc == 0 && !record->flushed; i++) {
 		const struct written *entry = &record->written[i];
 		bool taken_does = chain_holds(&r->chain, &r->chain.head.state, record, entry);
-		if (!taken_does && (!slot_record ||
-		                    !chain_holds(&r->chain, &slot_record->state, record, entry)))
+		if (!taken_does &&
+		    (!slot_record || !chain_holds(&r->chain, &slot_record->state, record, entry)))
 			continue;
 		rc = rewrite_pages(w, file, entry->no, entry->n);
 		if (rc == 0 && taken_does)
@@ -271,8 +292,8 @@ static int rewrite_record(struct recovery *r, struct rewrite *w, const struct re
 	if (rc == 0)
 		rc = rewrite_pages(w, file, record->state.record, record->state.record_pages);
 	if (rc == 0)
-		rc = record_read(file, record->state.record, record->state.number, &record->hash, false,
-		                 &again);
+		rc = record_read(file, record->state.record, record->state.number, &record->hash,
+		                 false, &again);
 	return rc == 0 ? rewrite_out(w) : rc;
 }
 
@@ -287,7 +308,10 @@ static int slot_write(struct recovery *r, int i, const struct slot *slot)
 	return io_result(r, io->ops->write_sync(io, &write, 1, NULL, NULL));
 }
 
-/* (1) of the design: everything since the base, and the slot that says so, is written again and flushed. */
+/*
+ * (1) of the design: everything since the base, and the slot that says so, is written again and
+ * flushed.
+ */
 static int rewrite(struct recovery *r)
 {
 	struct rewrite w = { .recovery = r };
@@ -390,17 +414,21 @@ int recover(struct store *store, const struct store_shared *found)
 	if (rc == 0) {
 		stand(&r, &slot);
 		if (found->visible)
-			store_log(store, LOG_NOTICE, "took over from a writer that did not end properly: state "
-			          "%" PRIu64 " is the newest", r.chain.head.state.number);
+			store_log(store, LOG_NOTICE,
+			          "took over from a writer that did not end properly: state "
+			          "%" PRIu64 " is the newest",
+			          r.chain.head.state.number);
 		else if (r.chain.n || r.fell_back)
 			store_log(store, LOG_NOTICE, "recovered: state %" PRIu64 " is the newest",
 			          r.chain.head.state.number);
 	} else if (r.io_error) {
 		pthread_mutex_lock(&store->mutex);
-		store_fail(store); /* the sync is never retried: whoever is next starts from the beginning */
+		store_fail(store); /* never retried: whoever is next starts from the beginning */
 		pthread_mutex_unlock(&store->mutex);
-		store_log(store, LOG_ERR, "recovery failed to write (%s): it starts again with the next "
-		          "attach", strerror(-r.io_error));
+		store_log(store, LOG_ERR,
+		          "recovery failed to write (%s): it starts again with the next "
+		          "attach",
+		          strerror(-r.io_error));
 		rc = store_failed_error();
 	}
 	chain_free(&r.chain);
@@ -417,7 +445,8 @@ int store_recover(struct store *store, int timeout_ms)
 	if (rc < 0)
 		return rc;
 	if (store->read_only || !store->has_host)
-		return error_set(DUR_E_READ_ONLY, "this prefix is attached for reading only; it needs "
+		return error_set(DUR_E_READ_ONLY,
+		                 "this prefix is attached for reading only; it needs "
 		                 "recovery, which writes: attach it for writing once");
 	rc = turn_take(store, deadline);
 	if (rc < 0)

@@ -20,8 +20,8 @@ static void sync_init(struct store *store)
 	store->waiters_end = &store->waiters;
 }
 
-int store_open(int fd, bool read_only, const struct store_options *options, const struct store_host *host,
-               struct store **out)
+int store_open(int fd, bool read_only, const struct store_options *options,
+               const struct store_host *host, struct store **out)
 {
 	struct store *store = calloc(1, sizeof *store);
 	int rc;
@@ -65,7 +65,9 @@ struct file *store_file(struct store *store)
 
 /* ---- Closing ---- */
 
-/* Whether the lock, taken anew at close, shows that nobody wrote since this process's last commit. */
+/*
+ * Whether the lock, taken anew at close, shows that nobody wrote since this process's last commit.
+ */
 static bool still_mine(struct store *store, const struct store_shared *found)
 {
 	struct slot slot;
@@ -81,8 +83,9 @@ static bool still_mine(struct store *store, const struct store_shared *found)
 }
 
 /*
- * A clean close leaves a confirmed state if this process wrote the newest. The lock may have been let go
- * since; if another process has it, or has written, confirming is up to that one. The mutex is held.
+ * A clean close leaves a confirmed state if this process wrote the newest. The lock may have been
+ * let go since; if another process has it, or has written, confirming is up to that one. The mutex
+ * is held.
  */
 static int close_unlocked(struct store *store)
 {
@@ -191,7 +194,8 @@ int store_find(struct store *store, const struct state *newest, uint64_t number,
 	return rc < 0 ? rc : history_find(store->file, &record, number, out);
 }
 
-int store_find_time(struct store *store, const struct state *newest, int64_t time_ns, uint64_t *number)
+int store_find_time(struct store *store, const struct state *newest, int64_t time_ns,
+                    uint64_t *number)
 {
 	struct record record;
 	int rc = newest_read(store, newest, &record);
@@ -218,8 +222,8 @@ int store_states(struct store *store, const struct state *newest, uint64_t from,
 
 /* ---- Looking inside ---- */
 
-int store_held(struct store *store, const struct state *newest, struct store_holding *pins, size_t n,
-               uint64_t *pages, uint32_t holders)
+int store_held(struct store *store, const struct state *newest, struct store_holding *pins,
+               size_t n, uint64_t *pages, uint32_t holders)
 {
 	struct record record;
 	int rc = newest_read(store, newest, &record);
@@ -235,7 +239,8 @@ int store_stat(struct store *store, const struct state *newest, struct store_sta
 		.flushes = store->flushes,
 		.epoch = store->epoch,
 		.free_pages = newest ? newest->file_pages - PAGE_FIRST - newest->live_pages -
-			newest->retained_pages : 0,
+		                               newest->retained_pages
+		                     : 0,
 		.io_name = store->file->io ? store->file->io->ops->name : "none",
 		.holds_lock = store->locked,
 		.failed = store->failed,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Turns and the lock. A turn may be snatched by a running thread while the one that waited longest is
- * still waking up (handing over each time costs a context switch per commit); a thread that has waited for
- * WAITER_PATIENCE_US gets the next turn handed over, so nobody starves.
+ * Turns and the lock. A turn may be snatched by a running thread while the one that waited longest
+ * is still waking up (handing over each time costs a context switch per commit); a thread that has
+ * waited for WAITER_PATIENCE_US gets the next turn handed over, so nobody starves.
  *
- * The lock between processes is kept while threads queue here or a flush is in flight, so a busy process
- * pays for it once a burst; another process that wants it is let in between two turns.
+ * The lock between processes is kept while threads queue here or a flush is in flight, so a busy
+ * process pays for it once a burst; another process that wants it is let in between two turns.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -72,7 +72,8 @@ static void waiter_remove(struct store *store, struct waiter *waiter)
 static int turn_wait(struct store *store, int64_t deadline_ms)
 {
 	struct waiter self = { .since_us = now_us() };
-	struct timespec until = { .tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000 };
+	struct timespec until = { .tv_sec = deadline_ms / 1000,
+		                  .tv_nsec = deadline_ms % 1000 * 1000000 };
 	pthread_condattr_t monotonic;
 	int rc = 0;
 
@@ -83,8 +84,8 @@ static int turn_wait(struct store *store, int64_t deadline_ms)
 	*store->waiters_end = &self;
 	store->waiters_end = &self.next;
 	while (!self.granted && store->turn_taken && rc == 0)
-		rc = deadline_ms < 0 ? pthread_cond_wait(&self.cond, &store->mutex) :
-			pthread_cond_timedwait(&self.cond, &store->mutex, &until);
+		rc = deadline_ms < 0 ? pthread_cond_wait(&self.cond, &store->mutex)
+		                     : pthread_cond_timedwait(&self.cond, &store->mutex, &until);
 	if (self.granted || !store->turn_taken)
 		rc = 0;
 	if (!self.granted)
@@ -99,10 +100,12 @@ int turn_take(struct store *store, int64_t deadline_ms)
 
 	pthread_mutex_lock(&store->mutex);
 	if (store->turn_taken && pthread_equal(store->turn_owner, pthread_self()))
-		rc = error_set(-EDEADLK, "this thread has a transaction of this prefix open already; "
+		rc = error_set(-EDEADLK,
+		               "this thread has a transaction of this prefix open already; "
 		               "commit or close it first");
 	else if (store->turn_taken && turn_wait(store, deadline_ms) != 0)
-		rc = error_set(DUR_E_LOCKED, "another thread of this process has a transaction open; "
+		rc = error_set(DUR_E_LOCKED,
+		               "another thread of this process has a transaction open; "
 		               "wait longer, or try again");
 	if (rc == 0) {
 		store->turn_taken = true;
@@ -126,7 +129,8 @@ void turn_end(struct store *store)
 			waiter_remove(store, first);
 			first->granted = true;
 			store->turn_taken = true;
-			memset(&store->turn_owner, 0, sizeof store->turn_owner); /* it says so itself */
+			memset(&store->turn_owner, 0,
+			       sizeof store->turn_owner); /* it says so itself */
 		}
 		pthread_cond_signal(&first->cond);
 	}
@@ -160,7 +164,9 @@ void lock_settle(struct store *store)
 		lock_release(store, true);
 }
 
-/* Brings the memory to the state that another process left, with the lock held and all of it clean. */
+/*
+ * Brings the memory to the state that another process left, with the lock held and all of it clean.
+ */
 static int adopt(struct store *store, const struct store_shared *found)
 {
 	struct slot slot;
@@ -172,7 +178,8 @@ static int adopt(struct store *store, const struct store_shared *found)
 		return rc;
 	safe = slot_choose(store->file, &slot);
 	if (safe < 0 || slot.state != found->visible) {
-		store_log(store, LOG_WARNING, "no commit slot names state %llu, the newest one: recovering",
+		store_log(store, LOG_WARNING,
+		          "no commit slot names state %llu, the newest one: recovering",
 		          (unsigned long long)found->visible);
 		return recover(store, found);
 	}
@@ -180,7 +187,8 @@ static int adopt(struct store *store, const struct store_shared *found)
 	if (!store->loaded || head.state.number != found->visible || store->epoch != found->epoch ||
 	    !history_stands_at(store->history, head.state.number, head.state.record)) {
 		store->loaded = false;
-		rc = record_read(store->file, slot.record, slot.state, &slot.record_hash, false, &head);
+		rc = record_read(store->file, slot.record, slot.state, &slot.record_hash, false,
+		                 &head);
 		if (rc == 0)
 			rc = history_load(store->history, &head);
 		if (rc < 0)
@@ -192,7 +200,8 @@ static int adopt(struct store *store, const struct store_shared *found)
 	store->safe = safe;
 	store->slot = slot;
 	store->durable = store->published = head.state.number;
-	store->settled = (struct settled){ head.state.number, head.state.record, head.state.oldest };
+	store->settled =
+		(struct settled){ head.state.number, head.state.record, head.state.oldest };
 	store->epoch = found->epoch;
 	store->salt = slot.salt;
 	store->next = found->next > head.state.number ? found->next : head.state.number + 1;
@@ -202,7 +211,9 @@ static int adopt(struct store *store, const struct store_shared *found)
 	return 0;
 }
 
-/* Another process waits, and this one is asked to let it in: not between the commits of one flush. */
+/*
+ * Another process waits, and this one is asked to let it in: not between the commits of one flush.
+ */
 static int let_in(struct store *store)
 {
 	int rc;

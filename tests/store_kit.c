@@ -51,10 +51,11 @@ static int host_lock(void *ctx, int timeout_ms, struct store_shared *found)
 	pthread_mutex_lock(&m->mutex);
 	m->wanted++;
 	while (m->holder && rc == 0)
-		rc = timeout_ms < 0 ? pthread_cond_wait(&m->unlocked, &m->mutex) :
-			pthread_cond_timedwait(&m->unlocked, &m->mutex, &until);
+		rc = timeout_ms < 0 ? pthread_cond_wait(&m->unlocked, &m->mutex)
+		                    : pthread_cond_timedwait(&m->unlocked, &m->mutex, &until);
 	m->wanted--;
-	rc = m->holder || !alive(process) ? error_set(DUR_E_LOCKED, "another process has the lock") : 0;
+	rc = m->holder || !alive(process) ? error_set(DUR_E_LOCKED, "another process has the lock")
+	                                  : 0;
 	if (rc == 0) {
 		m->holder = process;
 		*found = m->words;
@@ -322,8 +323,8 @@ void machine_power_cut(struct machine *machine, enum fault_cut how)
 
 int process_attach(struct machine *machine, struct process *process)
 {
-	struct store_host host = { process, host_lock, host_unlock, host_wanted, host_publish, host_durable,
-		host_pins, host_log };
+	struct store_host host = { process,      host_lock,    host_unlock, host_wanted,
+		                   host_publish, host_durable, host_pins,   host_log };
 	struct store_options options = { .async_ms = 60000 };
 	int rc;
 
@@ -361,7 +362,10 @@ void process_kill(struct process *process)
 {
 	struct machine *m = process->machine;
 
-	/* dies before its next operation: an empty one takes the blow, so that closing writes no part of it */
+	/*
+	 * dies before its next operation: an empty one takes the blow, so that closing writes no
+	 * part of it
+	 */
 	fault_kill_at(process->io, 1);
 	process->io->ops->write(process->io, &(struct io_write){ 0 });
 	process->dead = true;
@@ -406,7 +410,8 @@ int values_put(struct txn *txn, unsigned key, uint32_t value)
 		put_u48(cell + 9, ptr.no);
 		put_u64(cell + 15, sizeof data);
 		if (rc == 0)
-			rc = tree_put(&txn->dirty, &txn->catalog, name, sizeof name, cell, 23, NULL);
+			rc = tree_put(&txn->dirty, &txn->catalog, name, sizeof name, cell, 23,
+			              NULL);
 	} else {
 		rc = tree_put(&txn->dirty, &txn->catalog, name, sizeof name, cell, 50, NULL);
 	}

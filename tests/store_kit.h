@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A machine for tests of the store: a disk that fails as told (io_fault.h), shared memory that a power cut
- * empties, and processes, each a store with an io of its own, that die at any operation.
+ * A machine for tests of the store: a disk that fails as told (io_fault.h), shared memory that a
+ * power cut empties, and processes, each a store with an io of its own, that die at any operation.
  *
- * A value in the catalog is a number under a numbered key; keys from KIT_RUN_KEYS on hold it in a run.
+ * A value in the catalog is a number under a numbered key; keys from KIT_RUN_KEYS on hold it in a
+ * run.
  */
 #ifndef DURAMEN_TESTS_STORE_KIT_H
 #define DURAMEN_TESTS_STORE_KIT_H
@@ -24,10 +25,10 @@ struct gate {
 	struct io io;
 	struct io *inner;
 	pthread_mutex_t mutex;
-	pthread_cond_t  changed;
+	pthread_cond_t changed;
 	bool closed;
 	unsigned passes;
-	unsigned held;                  /* flushes that wait */
+	unsigned held; /* flushes that wait */
 	struct gate *next;
 };
 
@@ -35,23 +36,24 @@ struct machine {
 	int fd;
 	struct fault_disk *disk;
 	uint64_t random;
-	uint64_t kill_attach;           /* the next attach dies at this operation of its recovery; 0: it does not */
+	/* The next attach dies at this operation of its recovery; 0: it does not. */
+	uint64_t kill_attach;
 
 	/* shared memory */
 	pthread_mutex_t mutex;
-	pthread_cond_t  unlocked;
+	pthread_cond_t unlocked;
 	struct store_shared words;
 	struct process *holder;
 	unsigned wanted;
-	uint64_t pins[KIT_PINS];        /* 0: none */
+	uint64_t pins[KIT_PINS]; /* 0: none */
 	unsigned pin_scans;
 	bool pin_everything;
-	uint64_t published_max;         /* on this boot */
-	bool went_back;                 /* a publish below it */
+	uint64_t published_max; /* on this boot */
+	bool went_back;         /* a publish below it */
 
-	bool gated;                     /* processes attached from now on have a gate */
+	bool gated; /* processes attached from now on have a gate */
 	struct gate *gates;
-	unsigned logged[8];             /* messages by level */
+	unsigned logged[8]; /* messages by level */
 	char last_log[512];
 };
 
@@ -61,7 +63,7 @@ struct process {
 	struct io *io;
 	struct gate *gate;
 	bool dead;
-	uint64_t kill_at_call;          /* dies at this call of the host from now on; 0: never */
+	uint64_t kill_at_call; /* dies at this call of the host from now on; 0: never */
 	uint64_t scan[KIT_PINS];
 };
 
@@ -75,9 +77,9 @@ struct store_shared machine_words(struct machine *machine);
 void machine_power_cut(struct machine *machine, enum fault_cut how);
 
 /* Attaches: a new process; recovers if shared memory asks for it. The store's result. */
-int  process_attach(struct machine *machine, struct process *process);
+int process_attach(struct machine *machine, struct process *process);
 /* Ends a process properly. */
-int  process_detach(struct process *process);
+int process_detach(struct process *process);
 /* kill -9: nothing it does any more has an effect; its lock is free. */
 void process_kill(struct process *process);
 
@@ -93,14 +95,14 @@ void gate_pass(struct process *process);
 struct values {
 	uint32_t of[KIT_KEYS];
 };
-int  values_put(struct txn *txn, unsigned key, uint32_t value);
+int values_put(struct txn *txn, unsigned key, uint32_t value);
 /* Reads all; checks each. 0 or the store's error. */
-int  values_read(struct process *process, uint64_t state, uint64_t record, struct values *values);
-int  values_read_tree(struct process *process, const struct tree *catalog, struct values *values);
+int values_read(struct process *process, uint64_t state, uint64_t record, struct values *values);
+int values_read_tree(struct process *process, const struct tree *catalog, struct values *values);
 /* One transaction that puts one value. */
-int  process_commit(struct process *process, unsigned key, uint32_t value, bool async,
-                    struct state *state);
+int process_commit(struct process *process, unsigned key, uint32_t value, bool async,
+                   struct state *state);
 /* store_check as of what is visible. */
-int  process_check(struct process *process);
+int process_check(struct process *process);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commits: what one writes and in which order, several in turn by processes and by threads, groups that
- * share a flush, async ones, large ones, empty ones, and those that fail before anything is written.
+ * Commits: what one writes and in which order, several in turn by processes and by threads, groups
+ * that share a flush, async ones, large ones, empty ones, and those that fail before anything is
+ * written.
  */
 #include <check.h>
 #include <errno.h>
@@ -54,8 +55,8 @@ static bool is_slot(const struct fault_event *e)
 }
 
 /*
- * What holds for every log: a slot is written only after the flush of the one before it, and never over
- * the slot that the last flush made safe. Returns how many slots were written.
+ * What holds for every log: a slot is written only after the flush of the one before it, and never
+ * over the slot that the last flush made safe. Returns how many slots were written.
  */
 static unsigned slots_must_alternate(uint64_t last)
 {
@@ -194,7 +195,8 @@ START_TEST(a_full_disk_and_room_again)
 		if (rc == 0)
 			rc = run_write(&txn->dirty, big, 2 * BIG / 3, &ptr);
 		if (rc == 0)
-			rc = dirty_drop_run(&txn->dirty, ptr, (uint32_t)run_pages(2 * BIG / 3), CLASS_DATA);
+			rc = dirty_drop_run(&txn->dirty, ptr, (uint32_t)run_pages(2 * BIG / 3),
+			                    CLASS_DATA);
 		ok(store_commit(txn, &options, &s));
 		ck_assert_uint_eq(get(&p, 2), i + 1);
 	}
@@ -417,9 +419,12 @@ static void *task_run(void *arg)
 	return NULL;
 }
 
-static void task_start(struct task *t, struct process *process, unsigned key, uint32_t value, bool all)
+static void task_start(struct task *t, struct process *process, unsigned key, uint32_t value,
+                       bool all)
 {
-	*t = (struct task){ .process = process, .key = key, .value = value, .rounds = 1, .all = all };
+	*t = (struct task){
+		.process = process, .key = key, .value = value, .rounds = 1, .all = all
+	};
 	ck_assert_int_eq(pthread_create(&t->thread, NULL, task_run, t), 0);
 }
 
@@ -478,7 +483,8 @@ START_TEST(a_group_shares_a_flush)
 		ck_assert_uint_eq(get(&p, 1 + i), 100 + i);
 	}
 	ck_assert_uint_gt(m.words.visible, before);
-	ck_assert_uint_eq(fault_count(m.disk, FAULT_FLUSH), 2); /* one for the first, one for the group */
+	ck_assert_uint_eq(fault_count(m.disk, FAULT_FLUSH),
+	                  2); /* one for the first, one for the group */
 	slots_must_alternate(0);
 	end();
 }
@@ -506,7 +512,9 @@ START_TEST(a_group_learns_that_its_flush_failed)
 }
 END_TEST
 
-/* The group's slot reached the disk, a page of a commit in its middle did not: none of it is there. */
+/*
+ * The group's slot reached the disk, a page of a commit in its middle did not: none of it is there.
+ */
 START_TEST(a_group_loses_a_page_of_its_middle)
 {
 	struct task tasks[1 + GROUP];
@@ -588,8 +596,8 @@ static void image_must_be_whole(enum fault_cut how)
 }
 
 /*
- * I2: while a flush is in flight, transactions take no page that the state on disk still reaches: not what
- * the commits in flight retired, and after the first flush not what those behind it did.
+ * I2: while a flush is in flight, transactions take no page that the state on disk still reaches:
+ * not what the commits in flight retired, and after the first flush not what those behind it did.
  */
 START_TEST(nothing_is_reused_before_its_retirer_is_durable)
 {
@@ -628,8 +636,9 @@ START_TEST(threads_commit_in_groups)
 
 	start("last:10");
 	for (unsigned i = 0; i < THREADS; i++) {
-		tasks[i] = (struct task){ .process = &p, .key = i, .value = 1, .rounds = rounds,
-			.async = i % 4 == 3 };
+		tasks[i] = (struct task){
+			.process = &p, .key = i, .value = 1, .rounds = rounds, .async = i % 4 == 3
+		};
 		ck_assert_int_eq(pthread_create(&tasks[i].thread, NULL, task_run, &tasks[i]), 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -676,7 +685,9 @@ START_TEST(threads_of_two_processes)
 	start("last:1");
 	ok(process_attach(&m, &q));
 	for (unsigned i = 0; i < THREADS; i++) {
-		tasks[i] = (struct task){ .process = i % 2 ? &p : &q, .key = i, .value = 1, .rounds = rounds };
+		tasks[i] = (struct task){
+			.process = i % 2 ? &p : &q, .key = i, .value = 1, .rounds = rounds
+		};
 		ck_assert_int_eq(pthread_create(&tasks[i].thread, NULL, task_run, &tasks[i]), 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -746,7 +757,9 @@ END_TEST
 
 /* ---- Threads and kills ---- */
 
-/* Each thread counts up its own key; a kill anywhere leaves each at what it was told, or one more. */
+/*
+ * Each thread counts up its own key; a kill anywhere leaves each at what it was told, or one more.
+ */
 START_TEST(threads_are_killed)
 {
 	for (unsigned round = 0; round < kit_rounds(20); round++) {
@@ -766,15 +779,18 @@ START_TEST(threads_are_killed)
 			ok(process_check(&p));
 			fault_kill_at(p.io, 1 + machine_random(&m, 200));
 			for (unsigned i = 0; i < THREADS; i++) {
-				tasks[i] = (struct task){ .process = &p, .key = i, .value = floor[i] + 1,
-					.rounds = 1000 };
+				tasks[i] = (struct task){ .process = &p,
+					                  .key = i,
+					                  .value = floor[i] + 1,
+					                  .rounds = 1000 };
 				pthread_create(&tasks[i].thread, NULL, task_run, &tasks[i]);
 			}
 			for (unsigned i = 0; i < THREADS; i++)
 				task_join(&tasks[i]);
 			for (unsigned i = 0; i < THREADS; i++) {
 				ck_assert_int_ne(tasks[i].rc, 0);
-				floor[i] = tasks[i].done ? tasks[i].value + tasks[i].done - 1 : floor[i];
+				floor[i] = tasks[i].done ? tasks[i].value + tasks[i].done - 1
+				                         : floor[i];
 			}
 			process_kill(&p);
 			if (again % 2 || machine_random(&m, 2))

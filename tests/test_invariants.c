@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each invariant of the commit protocol (I1 to I6) and each rule of recovery by name, in the smallest
- * situation that breaks without it. The random histories of test_recover.c cover what nobody thought of.
+ * Each invariant of the commit protocol (I1 to I6) and each rule of recovery by name, in the
+ * smallest situation that breaks without it. The random histories of test_recover.c cover what
+ * nobody thought of.
  */
 #include <check.h>
 #include <errno.h>
@@ -86,8 +87,8 @@ static struct slot newest_slot(int *which)
 		if (file_slot_read(file, i, &slots[i]))
 			slots[i] = none;
 	file_close(file);
-	*which = slots[1].state > slots[0].state || (slots[1].state == slots[0].state &&
-	                                             slots[1].base > slots[0].base);
+	*which = slots[1].state > slots[0].state ||
+	         (slots[1].state == slots[0].state && slots[1].base > slots[0].base);
 	return slots[*which];
 }
 
@@ -141,7 +142,10 @@ START_TEST(falls_back_from_a_commit_without_its_record)
 }
 END_TEST
 
-/* The good slot survives: recovery after a fall-back is cut off at each operation, by each kind of cut. */
+/*
+ * The good slot survives: recovery after a fall-back is cut off at each operation, by each kind of
+ * cut.
+ */
 START_TEST(crashes_again_after_a_fall_back)
 {
 	for (unsigned op = 1; op <= 6; op++)
@@ -198,7 +202,10 @@ START_TEST(does_not_fall_back_to_pages_in_use_again)
 }
 END_TEST
 
-/* The same, but what it would fall back to was confirmed: nothing of it is listed, so all is looked at. */
+/*
+ * The same, but what it would fall back to was confirmed: nothing of it is listed, so all is looked
+ * at.
+ */
 START_TEST(falls_back_only_to_a_state_that_is_whole)
 {
 	start("last:1");
@@ -206,7 +213,8 @@ START_TEST(falls_back_only_to_a_state_that_is_whole)
 	ok(process_detach(&p)); /* confirmed */
 	ok(process_attach(&m, &p));
 	put_all(2);
-	for (uint32_t i = 0; i < 500; i++) /* these take all free pages, those too that the last one retired */
+	for (uint32_t i = 0; i < 500;
+	     i++) /* these take all free pages, those too that the last one retired */
 		ok(process_commit(&p, (i * 7) % KIT_RUN_KEYS, 2000 + i, true, NULL));
 	process_kill(&p);
 	machine_power_cut(&m, FAULT_KEEP_ALL);
@@ -220,8 +228,8 @@ START_TEST(falls_back_only_to_a_state_that_is_whole)
 END_TEST
 
 /*
- * The state that recovery took is confirmed, so when it is damaged the one that the other slot names is no
- * way out: it was left behind for good.
+ * The state that recovery took is confirmed, so when it is damaged the one that the other slot
+ * names is no way out: it was left behind for good.
  */
 START_TEST(does_not_go_back_behind_a_confirmed_state)
 {
@@ -244,7 +252,9 @@ END_TEST
 
 /* ---- Killed writers ---- */
 
-/* What verifies from the cache is not on disk yet: recovery writes it again before it builds on it. */
+/*
+ * What verifies from the cache is not on disk yet: recovery writes it again before it builds on it.
+ */
 START_TEST(killed_between_slot_write_and_flush)
 {
 	for (unsigned how = FAULT_LOSE_ALL; how <= FAULT_TORN; how++) {
@@ -327,7 +337,10 @@ START_TEST(a_page_of_the_published_state_is_wrong)
 }
 END_TEST
 
-/* I1: a fold retires the records before it, but recovery may need them, back to the safe slot's base. */
+/*
+ * I1: a fold retires the records before it, but recovery may need them, back to the safe slot's
+ * base.
+ */
 START_TEST(records_stay_back_to_the_base)
 {
 	start("last:1");
@@ -355,8 +368,9 @@ static void *sync_elsewhere(void *arg)
 }
 
 /*
- * A flush fails, with a newer async state published: recovery takes that one, and is cut off when the
- * slot is on disk and the other one half written. Then the slot's own state must be whole on disk, too.
+ * A flush fails, with a newer async state published: recovery takes that one, and is cut off when
+ * the slot is on disk and the other one half written. Then the slot's own state must be whole on
+ * disk, too.
  */
 START_TEST(both_states_are_rewritten)
 {
@@ -372,7 +386,8 @@ START_TEST(both_states_are_rewritten)
 			gate_close(&p);
 			pthread_create(&thread, NULL, sync_elsewhere, NULL);
 			gate_wait_held(&p);
-			ok(process_commit(&p, 1, 3, true, NULL)); /* retires what the slot's state has */
+			ok(process_commit(&p, 1, 3, true,
+			                  NULL)); /* retires what the slot's state has */
 			/* the flush fails: its pages are clean now, but not on disk */
 			fault_fail(m.disk, FAULT_FLUSH, 1, EIO, false);
 			gate_open(&p);
@@ -410,7 +425,8 @@ START_TEST(a_flush_fails)
 	ck_assert_int_eq(process_detach(&p), DUR_E_FAILED);
 	ok(process_attach(&m, &p));
 	ck_assert_uint_ge(m.words.visible, good);
-	uint32_t value = get(1); /* it is whole in the cache, so it may be taken; then it is on disk */
+	uint32_t value =
+		get(1); /* it is whole in the cache, so it may be taken; then it is on disk */
 	process_kill(&p);
 	machine_power_cut(&m, FAULT_LOSE_ALL);
 	ok(process_attach(&m, &p));
@@ -582,7 +598,10 @@ START_TEST(numbers_are_not_reused_after_a_power_cut)
 }
 END_TEST
 
-/* The slot that is not believed promised numbers, and they were used: it was flushed, and damaged later. */
+/*
+ * The slot that is not believed promised numbers, and they were used: it was flushed, and damaged
+ * later.
+ */
 START_TEST(numbers_of_a_slot_that_is_not_believed)
 {
 	struct txn *txn;

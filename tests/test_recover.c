@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random histories of one machine: two processes that commit in turn, durable and async, with kills at any
- * operation of theirs, failed flushes, evictions and power cuts, recovery itself cut off and repeated.
- * A model knows every state ever submitted. After each recovery: the newest state is one of them, with
- * exactly its values; nothing acknowledged is missing, nothing goes back on the same boot, no number comes
- * twice, what a reader has pinned stays, and every page of the file is accounted for.
+ * Random histories of one machine: two processes that commit in turn, durable and async, with kills
+ * at any operation of theirs, failed flushes, evictions and power cuts, recovery itself cut off and
+ * repeated. A model knows every state ever submitted. After each recovery: the newest state is one
+ * of them, with exactly its values; nothing acknowledged is missing, nothing goes back on the same
+ * boot, no number comes twice, what a reader has pinned stays, and every page of the file is
+ * accounted for.
  */
 #include <check.h>
 #include <errno.h>
@@ -28,18 +29,18 @@ struct world {
 	struct machine m;
 	uint64_t seed;
 	struct process p[PROCESSES];
-	struct made *made;              /* what was submitted, ancestors first; the last may be absent */
+	struct made *made; /* what was submitted, ancestors first; the last may be absent */
 	size_t n, cap;
-	uint64_t acked;                 /* durable, as someone was told */
+	uint64_t acked; /* durable, as someone was told */
 	uint64_t number_max;
-	bool lost;                      /* a flush failed on this boot: the cache may be all there is */
+	bool lost; /* a flush failed on this boot: the cache may be all there is */
 	uint64_t pin_record[KIT_PINS];
 	unsigned recoveries, fallbacks, commits;
 };
 
-#define must(w, condition)                                                                         \
-	ck_assert_msg(condition, "history %llu: %s: %s", (unsigned long long)(w)->seed, #condition, \
-	              error_text())
+#define must(w, condition)                                                              \
+	ck_assert_msg(condition, "history %llu: %s: %s", (unsigned long long)(w)->seed, \
+	              #condition, error_text())
 
 /* ---- The model ---- */
 
@@ -109,9 +110,10 @@ static void all_must_be(struct world *w, struct process *p)
 static void trace(struct world *w, const char *what, int i, int rc)
 {
 	if (getenv("TRACE"))
-		fprintf(stderr, "%s %d: %d; visible %llu durable %llu acked %llu newest %llu%s%s\n", what, i, rc,
-		        (unsigned long long)w->m.words.visible, (unsigned long long)w->m.words.durable,
-		        (unsigned long long)w->acked, (unsigned long long)w->made[w->n - 1].number,
+		fprintf(stderr, "%s %d: %d; visible %llu durable %llu acked %llu newest %llu%s%s\n",
+		        what, i, rc, (unsigned long long)w->m.words.visible,
+		        (unsigned long long)w->m.words.durable, (unsigned long long)w->acked,
+		        (unsigned long long)w->made[w->n - 1].number,
 		        w->m.words.clean ? " clean" : "", w->m.holder ? " held" : "");
 }
 
@@ -153,7 +155,8 @@ static bool attach(struct world *w, int i)
 			m->kill_attach = 1 + machine_random(m, 12);
 		} else if (recovers && machine_random(m, 12) == 0) {
 			fails = true;
-			fault_fail(m->disk, FAULT_FLUSH, (unsigned)(1 + machine_random(m, 2)), EIO, true);
+			fault_fail(m->disk, FAULT_FLUSH, (unsigned)(1 + machine_random(m, 2)), EIO,
+			           true);
 		}
 		rc = process_attach(m, p);
 		trace(w, "attach", i, rc);
@@ -165,7 +168,8 @@ static bool attach(struct world *w, int i)
 		}
 		if (fails)
 			w->lost = true;
-		must(w, kills || rc == DUR_E_FAILED || rc == DUR_E_LOCKED || (w->lost && rc == DUR_E_CORRUPT));
+		must(w, kills || rc == DUR_E_FAILED || rc == DUR_E_LOCKED ||
+		                (w->lost && rc == DUR_E_CORRUPT));
 		if (rc == DUR_E_LOCKED)
 			return false;
 		if (w->lost && machine_random(m, 2))
@@ -181,7 +185,9 @@ static void change(struct world *w, struct txn *txn, struct values *values)
 
 	for (unsigned k = 0; k < keys; k++) {
 		unsigned key = (unsigned)machine_random(&w->m, KIT_KEYS);
-		uint32_t value = machine_random(&w->m, 8) ? (uint32_t)(1 + machine_random(&w->m, 1 << 30)) : 0;
+		uint32_t value = machine_random(&w->m, 8)
+		                         ? (uint32_t)(1 + machine_random(&w->m, 1 << 30))
+		                         : 0;
 		int rc = values_put(txn, key, value);
 		if (rc < 0) /* dead, in a run or a spill: the commit will say so too */
 			return;
@@ -264,19 +270,14 @@ static int act(struct world *w, struct process *p)
 		if (rc == 0 && w->m.words.clean)
 			w->acked = w->m.words.visible;
 		break;
-	case 2:
-		pin(w, p);
-		break;
-	case 3:
-		all_must_be(w, p);
-		break;
+	case 2: pin(w, p); break;
+	case 3: all_must_be(w, p); break;
 	case 4:
 		rc = process_detach(p);
 		if (rc == 0 && w->m.words.clean)
 			w->acked = w->m.words.visible;
 		break;
-	default:
-		rc = commit(w, p, machine_random(&w->m, 3) == 0);
+	default: rc = commit(w, p, machine_random(&w->m, 3) == 0);
 	}
 	return rc;
 }
@@ -305,7 +306,8 @@ static void step(struct world *w, int i)
 	if (p->dead || (p->store && fault_killed(p->io))) {
 		process_kill(p);
 	} else {
-		must(w, rc == 0 || rc == DUR_E_LOCKED || (fails && rc < 0) || (w->lost && rc == DUR_E_CORRUPT));
+		must(w, rc == 0 || rc == DUR_E_LOCKED || (fails && rc < 0) ||
+		                (w->lost && rc == DUR_E_CORRUPT));
 		if (rc == DUR_E_CORRUPT) {
 			power_cut(w);
 		} else if (fails && rc < 0 && rc != DUR_E_LOCKED) {
@@ -354,8 +356,8 @@ static void histories(const char *keep, unsigned rounds, unsigned steps)
 
 	for (unsigned i = 0; i < rounds; i++)
 		history(seed + i, keep, steps, totals);
-	fprintf(stderr, "%s, %u histories: %u commits, %u recoveries, %u warnings\n", keep, rounds, totals[2],
-	        totals[0], totals[1]);
+	fprintf(stderr, "%s, %u histories: %u commits, %u recoveries, %u warnings\n", keep, rounds,
+	        totals[2], totals[0], totals[1]);
 }
 
 START_TEST(random_histories_that_keep_all)
