@@ -60,8 +60,6 @@ static void end_all(dur_view *v, bool forget)
 		free(it);
 	}
 	v->iter_spare = NULL;
-	free(v->nth);
-	v->nth = NULL;
 }
 
 static dur_iter *iter_take(dur_view *v)

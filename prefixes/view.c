@@ -94,6 +94,7 @@ void views_free(dur_prefix *p)
 		if (v->model_end)
 			v->model_end(v, true);
 		key_arena_free(&v->arena);
+		free(v->nth);
 		free(v);
 	}
 }

@@ -56,7 +56,7 @@ char test_hear(void); /* ends the peer when the test is gone */
 /* From $SEED or the clock; printed once. */
 uint64_t kit_seed(void);
 uint64_t kit_random(uint64_t *state);
-/* `often` in quick runs, ten times as many in slow ones. */
+/* `often` in quick runs, ten times as many in slow ones, a tenth with DURAMEN_BRIEF (valgrind). */
 unsigned kit_rounds(unsigned often);
 
 void kit_sleep_ms(unsigned ms);

@@ -670,7 +670,7 @@ static dur_value small_key(uint64_t *rng, struct key_arena *arena, bool plain, u
 		return DUR_BYTES(texts[which], lens[which]);
 	if (kind < 4)
 		return which < 6 || which == 9 ? DUR_STRN(texts[which], lens[which])
-		                               : DUR_STR("\xc3\xbf");
+		                               : DUR_STRN("\xc3\xbf", 2);
 	if (kind == 4)
 		return DUR_INT((int64_t)random_below(rng, 3) - 1);
 	if (kind == 5 || depth == 0)
@@ -777,10 +777,10 @@ static void try_ranges(dur_prefix *q, bool plain)
 	EXPECT(0, dur_begin(q, NULL, &v));
 	EXPECT(0, dur_clear(dur_root(v), NULL, NULL));
 	fill_sorted(dur_root(v), &s, &rng, &arena, plain);
-	for (unsigned i = 0; i < kit_rounds(1500); i++) {
+	for (unsigned i = 0, n = kit_rounds(1500); i < n; i++) {
 		key_arena_reset(&bounds_arena);
 		random_range(&r, bounds, &rng, &bounds_arena, plain);
-		if (i == 750)
+		if (i == n / 2)
 			EXPECT(0, dur_commit(v, NULL, NULL));
 		try_range(dur_root(v), &s, &r);
 	}

@@ -24,7 +24,7 @@ static void setup(void)
 
 static unsigned rounds(unsigned quick)
 {
-	return getenv("DURAMEN_SLOW") ? 10 * quick : quick;
+	return getenv("DURAMEN_SLOW") ? 10 * quick : getenv("DURAMEN_BRIEF") ? quick / 10 + 1 : quick;
 }
 
 /* ---- At random ---- */
@@ -567,6 +567,7 @@ END_TEST
 
 static Suite *tree_suite(void)
 {
+	int shapes = getenv("DURAMEN_BRIEF") ? 1 : SHAPES;
 	Suite *suite = suite_create("tree");
 	TCase *c = tcase_create("special");
 	tcase_add_checked_fixture(c, setup, NULL);
@@ -584,14 +585,14 @@ static Suite *tree_suite(void)
 	c = tcase_create("random");
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_set_timeout(c, 600);
-	tcase_add_loop_test(c, random_trees_are_sorted_arrays, 0, SHAPES);
-	tcase_add_loop_test(c, random_trees_with_early_writes_are_sorted_arrays, 0, SHAPES);
+	tcase_add_loop_test(c, random_trees_are_sorted_arrays, 0, shapes);
+	tcase_add_loop_test(c, random_trees_with_early_writes_are_sorted_arrays, 0, shapes);
 	suite_add_tcase(suite, c);
 	c = tcase_create("damage");
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_set_timeout(c, 600);
 	tcase_add_test(c, a_refused_write_changes_nothing);
-	tcase_add_loop_test(c, damaged_pages_are_errors_and_no_more, 0, SHAPES);
+	tcase_add_loop_test(c, damaged_pages_are_errors_and_no_more, 0, shapes);
 	suite_add_tcase(suite, c);
 	return suite;
 }
