@@ -161,33 +161,6 @@ static bool scatter(struct history *history, uint64_t n, struct extent *extents,
 	return true;
 }
 
-/*
- * The first pages of a commit, which are leaves and live long, in the lowest holes; the others, which the
- * next commits replace, in one run, as long a one as there is: so that a small commit is two writes.
- */
-static bool part(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
-                 unsigned *n_extents)
-{
-	unsigned holes;
-	uint64_t no;
-
-	for (uint64_t k = 1; k < n && k < cap; k *= 2) {
-		if (!find(history, n - k, &no))
-			continue;
-		if (runs_remove(&history->free, no, n - k, NULL) < 0)
-			return false;
-		bool found = scatter(history, k, extents, cap - 1, &holes);
-		if (runs_add(&history->free, no, n - k, 0, true) < 0)
-			return false; /* out of memory: unknown until the next load finds them free */
-		if (!found)
-			return false;
-		extents[holes] = (struct extent){ .no = no, .n = n - k };
-		*n_extents = holes + 1;
-		return true;
-	}
-	return false;
-}
-
 int history_extents(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
                     unsigned *n_extents)
 {
@@ -199,8 +172,7 @@ int history_extents(struct history *history, uint64_t n, struct extent *extents,
 	if (!find(history, n, &extents[0].no) &&
 	    /* DESIGN: one run while there is room; scattered once free space passes half the live data */
 	    (history->free.total < n || history->free.total <= live / 2 ||
-	     (!part(history, n, extents, cap, n_extents) &&
-	      !scatter(history, n, extents, cap, n_extents))))
+	     !scatter(history, n, extents, cap, n_extents)))
 		rc = grow(history, n, &extents[0].no);
 	if (*n_extents == 1)
 		extents[0].n = n;
