@@ -551,10 +551,11 @@ is "watch --json sees each" "$(wc -l < watch.json)" "$(grep -c '"state":.*"time"
 kill -TERM "$endless"
 wait "$endless"
 is "watch ends cleanly on SIGTERM" "0 " "$? $(cat watch.err)"
-"$DURAMEN" watch watched --after 0 > watch.out &
+# A file of its own: the shell may not have emptied an old one before it is looked at.
+"$DURAMEN" watch watched --after 0 > watch.stop &
 endless=$!
 children+=("$endless")
-until_true lines watch.out 8
+until_true lines watch.stop 8
 kill -INT "$endless" 2>/dev/null # a shell's background jobs ignore it: then SIGTERM
 kill -TERM "$endless" 2>/dev/null
 wait "$endless"
