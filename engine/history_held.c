@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pins hold back, by who holds them. Only pages that retention has let go of count: those that died
- * at or before the oldest retained state, and the system's own, which retention does not keep. Dead lists
- * of later deaths are not looked at, so this costs about what a writer's start does.
+ * What pins hold back, by who holds them. Only pages that retention has let go of count: those that
+ * died at or before the oldest retained state, and the system's own, which retention does not keep.
+ * Dead lists of later deaths are not looked at, so this costs about what a writer's start does.
  */
 #include "engine/history_private.h"
 
@@ -103,7 +103,8 @@ int history_held(struct file *file, const struct record *newest, struct store_ho
 	if (rc == 0) {
 		count_queue(&held, &h->data);
 		count_queue(&held, &h->system);
-		rc = history_each(&pager, &h->tree, KEY_DEAD, h->drained + 1, held.oldest, count_dead, &held);
+		rc = history_each(&pager, &h->tree, KEY_DEAD, h->drained + 1, held.oldest, count_dead,
+		                  &held);
 	}
 	history_close(h);
 	return rc;

@@ -20,7 +20,7 @@ static int holdings(struct coord *coord, struct store_holding **list, size_t *n)
 	return rc;
 }
 
-/* Pages that are kept for each slot alone. The pins were listed before ours on the newest state is taken. */
+/* Pages that are kept for each slot alone; pins are listed before ours on the newest is taken. */
 static int held_pages(dur_prefix *p, uint64_t pages[COORD_SLOTS])
 {
 	struct store_holding *list;

@@ -62,9 +62,9 @@ static uint64_t held_by(pid_t pid)
 }
 
 /*
- * What is free once nothing waits but for pins: what a commit retires is free two commits later, and
- * from then on each of these frees what it takes, but for its record of one page, which stays until
- * the next fold.
+ * What is free once nothing waits but for pins: what a commit retires is free two commits later,
+ * and from then on each of these frees what it takes, but for its record of one page, which stays
+ * until the next fold.
  */
 enum { SETTLING = 4 };
 

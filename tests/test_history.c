@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes of pages and states over time: runs of free pages, folds, the state index, dead lists,
- * pins, reuse. Every page is accounted for by the check after each reopening.
+ * What becomes of pages and states over time: runs of free pages, folds, the state index, dead
+ * lists, pins, reuse. Every page is accounted for by the check after each reopening.
  */
 #include "prefix_kit.h"
 #include "store_kit.h"
@@ -414,7 +414,7 @@ static void fill_wide(void)
 	dur_close(txn);
 }
 
-/* Commits of one put to a random key; what is not on disk cannot be freed, so now and then it is. */
+/* Commits of one put to a random key; only what is on disk can be freed, so now and then it is. */
 static void small_commits(unsigned n)
 {
 	char text[100];
@@ -525,8 +525,8 @@ static void commits(unsigned n)
 }
 
 /*
- * Dead lists taken over into memory, a new process, and readers in between two stores at each commit up
- * to the next fold: what is not free by then must stay accounted for.
+ * Dead lists taken over into memory, a new process, and readers between two stores at each commit
+ * up to the next fold: what is not free by then must stay accounted for.
  */
 START_TEST(release_put_off_across_a_fold)
 {
