@@ -87,11 +87,13 @@ static int by_state(const void *a, const void *b)
 	return (x->state > y->state) - (x->state < y->state);
 }
 
-int history_held(struct file *file, const struct record *newest, struct store_holding *pins, size_t n,
-                 uint64_t *pages)
+int history_held(struct file *file, const struct record *newest, struct store_holding *pins,
+                 size_t n, uint64_t *pages)
 {
 	const struct pager pager = { .file = file };
-	struct held held = { .pins = pins, .n = n, .oldest = newest->state.oldest, .pages = pages };
+	struct held held = {
+		.pins = pins, .n = n, .oldest = newest->state.oldest, .pages = pages,
+	};
 	struct history *h = NULL;
 	int rc = history_open(file, &h);
 
@@ -103,8 +105,8 @@ int history_held(struct file *file, const struct record *newest, struct store_ho
 	if (rc == 0) {
 		count_queue(&held, &h->data);
 		count_queue(&held, &h->system);
-		rc = history_each(&pager, &h->tree, KEY_DEAD, h->drained + 1, held.oldest, count_dead,
-		                  &held);
+		rc = history_each(&pager, &h->tree, KEY_DEAD, h->drained + 1, held.oldest,
+		                  count_dead, &held);
 	}
 	history_close(h);
 	return rc;
