@@ -9,6 +9,7 @@
  * anonymous memory that costs nothing until it is touched: 4 MiB a window at most.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -113,10 +114,14 @@ void file_unmap(struct file *file)
 
 int file_refresh(struct file *file)
 {
-	struct stat st;
-	if (fstat(file->fd, &st))
+	/*
+	 * Not fstat(): once a file's times were asked for, the next write sets them anew at full
+	 * precision, and a flush in the same moment then has the inode to write, too.
+	 */
+	struct statx st;
+	if (statx(file->fd, "", AT_EMPTY_PATH, STATX_SIZE, &st))
 		return error_system(errno, "looking at the page file's size");
-	uint64_t pages = (uint64_t)st.st_size >> PAGE_SHIFT;
+	uint64_t pages = st.stx_size >> PAGE_SHIFT;
 	if (pages > pages_max(file))
 		pages = pages_max(file);
 	uint64_t known = atomic_load_explicit(&file->pages, memory_order_relaxed);

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the engine asks of shared memory (engine/store.h), answered by the coordination file. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 
 #include "prefixes/prefix.h"
 
-/* The path may lead elsewhere by now: a file that was replaced must not be written to. */
+/*
+ * The path may lead elsewhere by now: a file that was replaced must not be written to. Its times are
+ * not asked for, as file_refresh() explains.
+ */
 static int still_here(const struct shared *s)
 {
-	struct stat st;
+	struct statx st;
 
 	if (!s->path)
 		return 0;
-	if (stat(s->path, &st) == 0 && (uint64_t)st.st_dev == s->device && (uint64_t)st.st_ino == s->inode)
+	if (statx(AT_FDCWD, s->path, 0, STATX_INO, &st) == 0 &&
+	    makedev(st.stx_dev_major, st.stx_dev_minor) == s->device && st.stx_ino == s->inode)
 		return 0;
 	return error_set(-ESTALE, "%s is not the file that was attached any more (it was replaced, moved or "
 	                 "removed): detach it and attach it anew", s->path);
