@@ -24,13 +24,20 @@ uint64_t io_write_bytes(const struct io_write *write)
 	return bytes;
 }
 
-/* Fills batch with the iovecs from *at on, of the first of which `skip` bytes are done. */
+/*
+ * Fills batch with the iovecs from `at` on, of the first of which `skip` bytes are done, up to
+ * IO_AT_ONCE bytes.
+ */
 static int next_batch(const struct io_write *write, unsigned at, size_t skip, struct iovec *batch)
 {
+	size_t room = IO_AT_ONCE;
 	int n = 0;
-	for (; at < write->n_iov && n < BATCH; at++, skip = 0) {
+	for (; at < write->n_iov && n < BATCH && room > 0; at++, skip = 0) {
+		size_t len = write->iov[at].iov_len - skip;
+		len = len < room ? len : room;
 		batch[n].iov_base = (char *)write->iov[at].iov_base + skip;
-		batch[n++].iov_len = write->iov[at].iov_len - skip;
+		batch[n++].iov_len = len;
+		room -= len;
 	}
 	return n;
 }

@@ -55,7 +55,7 @@ static void prepare(struct io_uring_io *u, const struct io_write *writes, unsign
 		struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 		if (i == n)
 			io_uring_prep_fsync(sqe, u->io.fd, IORING_FSYNC_DATASYNC);
-		else if (writes[i].n_iov == 1 && writes[i].iov->iov_len <= INT_MAX)
+		else if (writes[i].n_iov == 1)
 			io_uring_prep_write(sqe, u->io.fd, writes[i].iov->iov_base,
 			                    (unsigned)writes[i].iov->iov_len, writes[i].offset);
 		else
@@ -144,7 +144,8 @@ static int uring_write_sync(struct io *io, const struct io_write *writes, unsign
 	struct io_uring_io *u = (struct io_uring_io *)io;
 	unsigned by_ring = 0;
 	for (unsigned i = n; i > 0 && by_ring < WRITES_MAX; i--, by_ring++)
-		if (writes[i - 1].n_iov > IOV_MAX || writes[i - 1].n_iov == 0)
+		if (writes[i - 1].n_iov > IOV_MAX || writes[i - 1].n_iov == 0 ||
+		    io_write_bytes(&writes[i - 1]) > IO_AT_ONCE)
 			break;
 	unsigned first = n - by_ring;
 	for (unsigned i = 0; i < first; i++) {
