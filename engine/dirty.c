@@ -31,7 +31,11 @@
 #define ASAN_UNPOISON_MEMORY_REGION(at, bytes) ((void)(at))
 #endif
 
-enum { SLAB_PAGES = 64 };
+/*
+ * Small at first: what malloc takes from the system one by one is given back, with an interrupt to
+ * every other core, when the transaction ends, and most transactions change few pages.
+ */
+enum { SLAB_FIRST = 8, SLAB_MOST = 64 }; /* pages; each slab twice the one before */
 
 static struct dirty_private *private_of(const struct dirty *d)
 {
@@ -134,19 +138,20 @@ static int grow_array(void *array, size_t *cap, size_t need, size_t size)
 
 static int slab_new(struct dirty_private *x)
 {
+	size_t n = x->n_slabs < 3 ? (size_t)SLAB_FIRST << x->n_slabs : SLAB_MOST;
 	int r = grow_array(&x->slabs, &x->cap_slabs, x->n_slabs + 1, sizeof *x->slabs);
 	if (!r)
-		r = grow_array(&x->spare, &x->cap_spare, (x->n_slabs + 1) * SLAB_PAGES,
+		r = grow_array(&x->spare, &x->cap_spare, (x->n_slabs + 1) * SLAB_MOST,
 		               sizeof(struct page *));
 	if (r)
 		return r;
-	uint8_t *slab = aligned_alloc(PAGE_SIZE, (size_t)SLAB_PAGES * PAGE_SIZE);
+	uint8_t *slab = aligned_alloc(PAGE_SIZE, n * PAGE_SIZE);
 	if (!slab)
 		return no_memory();
-	ASAN_POISON_MEMORY_REGION(slab, (size_t)SLAB_PAGES * PAGE_SIZE);
+	ASAN_POISON_MEMORY_REGION(slab, n * PAGE_SIZE);
 	x->slabs[x->n_slabs++] = slab;
 	/* The lowest address is used first: pages made one after the other make one write. */
-	for (size_t i = SLAB_PAGES; i-- > 0;)
+	for (size_t i = n; i-- > 0;)
 		x->spare[x->n_spare++] = (struct page *)(slab + i * PAGE_SIZE);
 	return 0;
 }

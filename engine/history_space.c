@@ -15,6 +15,8 @@ enum {
 	BITMAP_BYTES = CHUNK_PAGES / 8,
 	/* From here on a growth is worth writing without zeros first: the caller fills it in one go. */
 	DIRECT_PAGES = 256,
+	PART_PAGES = 16,                /* of a commit small enough to look for its places one by one */
+	PART_MAX = 4,                   /* and for no more of them than that */
 };
 
 #define WINDOW_PAGES ((uint64_t)1 << FILE_WINDOW_SHIFT)
@@ -141,6 +143,43 @@ void history_give(struct history *history, uint64_t no, uint64_t n)
 	(void)history_free_add(history, no, n);
 }
 
+/*
+ * Takes n pages from few places: as many as fit from the lowest run that has room for them, and so on for
+ * the rest, the largest piece last (a record ends it). Each piece costs a small commit about a tenth of
+ * its time.
+ */
+static bool part(const struct history *history, uint64_t n, struct extent *extents, unsigned *n_extents)
+{
+	struct extent found[PART_MAX];
+	uint64_t left = n;
+	unsigned k = 0;
+
+	for (uint64_t piece = n - 1; left > 0 && piece > 0; piece = piece < left ? piece : left) {
+		uint64_t from = 0, start, len;
+		bool taken = true;
+		while (taken && runs_first_fit(&history->free, piece, from, &start, &len)) {
+			taken = false;
+			for (unsigned i = 0; i < k; i++)
+				taken |= found[i].no >= start && found[i].no < start + len;
+			from = start + 1;
+		}
+		if (taken) { /* none, or no other */
+			piece--;
+			continue;
+		}
+		if (k == PART_MAX)
+			return false;
+		found[k++] = (struct extent){ start, piece };
+		left -= piece;
+	}
+	if (left > 0)
+		return false;
+	for (unsigned i = 0; i < k; i++)
+		extents[i] = found[k - 1 - i];
+	*n_extents = k;
+	return true;
+}
+
 /* Takes n pages from the lowest holes; false: they do not fit cap extents (nothing is taken). */
 static bool scatter(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
                     unsigned *n_extents)
@@ -172,7 +211,8 @@ int history_extents(struct history *history, uint64_t n, struct extent *extents,
 	if (!find(history, n, &extents[0].no) &&
 	    /* DESIGN: one run while there is room; scattered once free space passes half the live data */
 	    (history->free.total < n || history->free.total <= live / 2 ||
-	     !scatter(history, n, extents, cap, n_extents)))
+	     ((n > PART_PAGES || !part(history, n, extents, n_extents)) &&
+	      !scatter(history, n, extents, cap, n_extents))))
 		rc = grow(history, n, &extents[0].no);
 	if (*n_extents == 1)
 		extents[0].n = n;
@@ -190,36 +230,48 @@ uint64_t history_free_pages(const struct history *history)
 
 /* ---- Chunks ---- */
 
+struct chunk_writer {
+	uint64_t first, at;             /* of the chunk; the end of the run before */
+	uint8_t *cell, *out;
+};
+
+static bool add_run(void *ctx, uint64_t start, uint64_t n)
+{
+	struct chunk_writer *w = ctx;
+	uint64_t from = start > w->first ? start : w->first, end = w->first + CHUNK_PAGES;
+	uint64_t to = start + n < end ? start + n : end;
+
+	if (w->out + 6 > w->cell + 2 + BITMAP_BYTES)
+		return false; /* a bitmap is shorter */
+	w->out = put_varint(w->out, from - w->at);
+	w->out = put_varint(w->out, to - from);
+	w->at = to;
+	return true;
+}
+
+static bool add_bits(void *ctx, uint64_t start, uint64_t n)
+{
+	struct chunk_writer *w = ctx;
+	uint64_t end = start + n - w->first;
+
+	for (uint64_t i = start > w->first ? start - w->first : 0; i < end && i < CHUNK_PAGES; i++)
+		w->out[i / 8] |= (uint8_t)(1 << i % 8);
+	return true;
+}
+
 size_t history_chunk_encode(const struct history *history, uint64_t chunk, uint8_t *to)
 {
-	uint64_t first = chunk << CHUNK_SHIFT, end = first + CHUNK_PAGES, at = first, start, n;
-	uint8_t *out = to + 2;
+	uint64_t first = chunk << CHUNK_SHIFT;
+	struct chunk_writer w = { .first = first, .at = first, .cell = to, .out = to + 2 };
 
 	to[0] = DUR_BYTES;
 	to[1] = CHUNK_RUNS;
-	for (uint64_t no = first; no < end; no = start + n) {
-		if (!runs_at_or_after(&history->free, no, &start, &n, NULL) || start >= end)
-			break;
-		uint64_t from = start > first ? start : first;
-		uint64_t to_no = start + n < end ? start + n : end;
-		if (out + 6 > to + 2 + BITMAP_BYTES)
-			goto bitmap;
-		out = put_varint(out, from - at);
-		out = put_varint(out, to_no - from);
-		at = to_no;
-	}
-	return out == to + 2 ? 0 : (size_t)(out - to);
-bitmap:
+	if (runs_visit(&history->free, first, first + CHUNK_PAGES, add_run, &w))
+		return w.out == to + 2 ? 0 : (size_t)(w.out - to);
 	to[1] = CHUNK_BITMAP;
 	memset(to + 2, 0, BITMAP_BYTES);
-	for (uint64_t no = first; no < end; no = start + n) {
-		if (!runs_at_or_after(&history->free, no, &start, &n, NULL) || start >= end)
-			break;
-		uint64_t from = start > first ? start : first;
-		uint64_t to_no = start + n < end ? start + n : end;
-		for (uint64_t i = from - first; i < to_no - first; i++)
-			to[2 + i / 8] |= (uint8_t)(1 << i % 8);
-	}
+	w.out = to + 2;
+	runs_visit(&history->free, first, first + CHUNK_PAGES, add_bits, &w);
 	return 2 + BITMAP_BYTES;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The seam between the engine and the system: everything that changes a page file goes through one
- * of these. Three make it: io_uring, pwritev + fdatasync (where io_uring is refused), and the
+ * of these. Three make it: pwritev + fdatasync, io_uring (where the user asks for it), and the
  * tests' double, which keeps a cache of unflushed writes, fails the n-th call and cuts the power.
  *
  * Reads of pages go through the mapping (file.h), not through here.
@@ -55,9 +55,8 @@ struct io {
 };
 
 /*
- * io_uring, or pwritev + fdatasync where io_uring_setup is refused (ENOSYS, EPERM, EACCES, ENOMEM)
- * or the environment variable DURAMEN_IO is "pwritev". volatile_memory: fd is on tmpfs or a memfd,
- * flushes are left out. In a forked child call io_forked instead of close.
+ * pwritev + fdatasync, or io_uring where the environment variable DURAMEN_IO is "io_uring" (an error
+ * where that is refused). volatile_memory: fd is on tmpfs or a memfd, flushes are left out. In a forked child call io_forked instead of close.
  */
 int io_open(int fd, bool volatile_memory, struct io **io);
 int io_open_posix(int fd, bool volatile_memory, struct io **io);

@@ -10,7 +10,7 @@
  * whoever writes or flushes 4 KiB later pays for the whole piece: in pieces of 1 MiB a commit of
  * one key took 82 us, in pieces of 4 to 256 KiB 51 (ext4, Linux 6.18).
  */
-enum { IO_AT_ONCE = 128 << 10 };
+enum { IO_AT_ONCE = 256 << 10 };
 
 /* The sum of iov's lengths. */
 uint64_t io_write_bytes(const struct io_write *write);

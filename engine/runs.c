@@ -154,6 +154,25 @@ static void insert(struct runs *runs, uint64_t start, uint64_t n, uint64_t paylo
 	runs->root = join(runs->nodes, join(runs->nodes, low, i), high);
 }
 
+/* `longest` from the root to the node that starts at start, after that one changed. */
+static void refresh(struct runs_node *nodes, uint32_t i, uint64_t start)
+{
+	if (nodes[i].start < start)
+		refresh(nodes, nodes[i].right, start);
+	else if (nodes[i].start > start)
+		refresh(nodes, nodes[i].left, start);
+	update(nodes, i);
+}
+
+/* Gives a node other bounds, between those of its neighbours: the order stays. */
+static void resize(struct runs *runs, uint32_t i, uint64_t start, uint64_t n)
+{
+	runs->total += n - runs->nodes[i].n;
+	runs->nodes[i].start = start;
+	runs->nodes[i].n = n;
+	refresh(runs->nodes, runs->root, start);
+}
+
 /* Takes the node that starts exactly at start out of the tree. */
 static void erase(struct runs *runs, uint64_t start)
 {
@@ -173,17 +192,22 @@ int runs_add(struct runs *runs, uint64_t start, uint64_t n, uint64_t payload, bo
 	if (rc < 0 || n == 0)
 		return rc;
 	if (merge) {
-		uint32_t i = at_or_before(runs, start);
-		if (i && runs->nodes[i].start + runs->nodes[i].n == start) {
-			uint64_t was = runs->nodes[i].start;
-			n += runs->nodes[i].n;
-			erase(runs, was);
-			start = was;
+		uint32_t below = at_or_before(runs, start), above = first_from(runs, start);
+		if (below && runs->nodes[below].start + runs->nodes[below].n != start)
+			below = 0;
+		if (above && runs->nodes[above].start != start + n)
+			above = 0;
+		if (below && above) {
+			n += runs->nodes[above].n;
+			erase(runs, start + n - runs->nodes[above].n);
 		}
-		i = first_from(runs, start);
-		if (i && runs->nodes[i].start == start + n) {
-			n += runs->nodes[i].n;
-			erase(runs, runs->nodes[i].start);
+		if (below) {
+			resize(runs, below, runs->nodes[below].start, runs->nodes[below].n + n);
+			return 0;
+		}
+		if (above) {
+			resize(runs, above, start, runs->nodes[above].n + n);
+			return 0;
 		}
 	}
 	insert(runs, start, n, payload);
@@ -206,10 +230,13 @@ int runs_remove(struct runs *runs, uint64_t start, uint64_t n, uint64_t *removed
 		struct runs_node x = runs->nodes[i];
 		uint64_t from = x.start > start ? x.start : start;
 		uint64_t to = x.start + x.n < end ? x.start + x.n : end;
-		erase(runs, x.start);
 		if (x.start < from)
-			insert(runs, x.start, from - x.start, x.payload);
-		if (to < x.start + x.n)
+			resize(runs, i, x.start, from - x.start);
+		else if (to < x.start + x.n)
+			resize(runs, i, to, x.start + x.n - to);
+		else
+			erase(runs, x.start);
+		if (x.start < from && to < x.start + x.n)
 			insert(runs, to, x.start + x.n - to, x.payload);
 		gone += to - from;
 	}
@@ -242,6 +269,27 @@ bool runs_at_or_after(const struct runs *runs, uint64_t no, uint64_t *start, uin
 {
 	return runs_holds(runs, no, start, n, payload) ||
 	       tell(runs, first_from(runs, no), start, n, payload);
+}
+
+static bool visit(const struct runs_node *nodes, uint32_t i, uint64_t from, uint64_t to,
+                  bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx)
+{
+	for (; i; i = nodes[i].right) {
+		const struct runs_node *x = &nodes[i];
+		if (x->start > from && !visit(nodes, x->left, from, to, fn, ctx))
+			return false;
+		if (x->start >= to)
+			return true;
+		if (x->start + x->n > from && !fn(ctx, x->start, x->n))
+			return false;
+	}
+	return true;
+}
+
+bool runs_visit(const struct runs *runs, uint64_t from, uint64_t to,
+                bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx)
+{
+	return visit(runs->nodes, runs->root, from, to, fn, ctx);
 }
 
 bool runs_first_fit(const struct runs *runs, uint64_t n, uint64_t from, uint64_t *start, uint64_t *len)

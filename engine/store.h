@@ -57,6 +57,7 @@ struct store_shared {
 	uint64_t next;                  /* state number to hand out next (when clean) */
 	uint64_t epoch;
 	bool     clean;                 /* the last holder let go after a successful flush (I6) */
+	bool     ours;                  /* found only: nobody has held the lock since this host let go */
 };
 
 struct store_pins {

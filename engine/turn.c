@@ -164,6 +164,14 @@ void lock_settle(struct store *store)
 		lock_release(store, true);
 }
 
+/* Is what this process left all there is? Then nothing on the disk has changed, not even a slot. */
+static bool stands_as_left(const struct store *store, const struct store_shared *found)
+{
+	return found->ours && store->loaded && store->head.state.number == found->visible &&
+	       store->epoch == found->epoch && store->next == found->next &&
+	       history_stands_at(store->history, found->visible, store->head.state.record);
+}
+
 /*
  * Brings the memory to the state that another process left, with the lock held and all of it clean.
  */
@@ -173,6 +181,8 @@ static int adopt(struct store *store, const struct store_shared *found)
 	struct record head;
 	int safe, rc;
 
+	if (stands_as_left(store, found))
+		return 0;
 	rc = file_refresh(store->file);
 	if (rc < 0)
 		return rc;

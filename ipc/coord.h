@@ -83,6 +83,11 @@ struct coord_holder {
 int coord_lock(struct coord *coord, int fd, int timeout_ms);
 /* Clears the holder, unlocks, wakes who waits for the lock. */
 void coord_unlock(struct coord *coord, int fd);
+/*
+ * With the lock held: did nobody, of any process, hold it since this process's last coord_unlock()?
+ * A holder that was killed counts as nobody: its words say "unclean".
+ */
+bool coord_lock_was_ours(const struct coord *coord);
 /* Another process wants the writer lock: the holder should let it in soon (flock is unfair). */
 bool coord_wanted(const struct coord *coord);
 /* Who holds it, as far as shared memory tells; pid 0: nobody. */

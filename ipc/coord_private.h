@@ -48,6 +48,7 @@ struct coord {
 	uint32_t probe_from; /* the slot where the next scan begins to probe */
 
 	/* Of the thread that has the caller's writer mutex. */
+	bool unlocked;           /* at least once */
 	uint32_t unlocked_turn;  /* lock.turn after our last unlock */
 	bool unlocked_to_waiter; /* and it woke somebody */
 

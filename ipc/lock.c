@@ -229,6 +229,7 @@ void coord_unlock(struct coord *coord, int fd)
 	flock(fd, LOCK_UN);
 	coord->unlocked_turn =
 		atomic_fetch_add_explicit(&shared->lock.turn, 1, memory_order_seq_cst) + 1;
+	coord->unlocked = true;
 	coord->unlocked_to_waiter = false;
 	if (load_seq_cst(&shared->lock.wanted) == 0)
 		return;
@@ -236,6 +237,11 @@ void coord_unlock(struct coord *coord, int fd)
 	if (!coord->unlocked_to_waiter && before != 0)
 		atomic_compare_exchange_strong_explicit(&shared->lock.wanted, &before, 0,
 		                                        memory_order_seq_cst, memory_order_relaxed);
+}
+
+bool coord_lock_was_ours(const struct coord *coord)
+{
+	return coord->unlocked && load_seq_cst(&coord->shared->lock.turn) == coord->unlocked_turn;
 }
 
 bool coord_wanted(const struct coord *coord)

@@ -49,6 +49,7 @@ static int host_lock(void *ctx, int timeout_ms, struct store_shared *found)
 		.next = words.next,
 		.epoch = words.epoch,
 		.clean = !words.unclean,
+		.ours = coord_lock_was_ours(s->coord),
 	};
 	words.unclean = true; /* I6 */
 	coord_writer_set(s->coord, &words);

@@ -59,6 +59,7 @@ static int host_lock(void *ctx, int timeout_ms, struct store_shared *found)
 	if (rc == 0) {
 		m->holder = process;
 		*found = m->words;
+		found->ours = m->unlocked_last == process;
 		m->words.clean = false;
 	}
 	pthread_mutex_unlock(&m->mutex);
@@ -75,6 +76,7 @@ static void host_unlock(void *ctx, const struct store_shared *words)
 		m->words.clean = words->clean;
 		m->words.next = words->next;
 		m->words.epoch = words->epoch;
+		m->unlocked_last = process;
 	}
 	if (m->holder == process)
 		m->holder = NULL;
@@ -328,6 +330,8 @@ int process_attach(struct machine *machine, struct process *process)
 	struct store_options options = { .async_ms = 60000 };
 	int rc;
 
+	if (machine->unlocked_last == process)
+		machine->unlocked_last = NULL; /* that was another one */
 	*process = (struct process){ .machine = machine, .io = fault_io(machine->disk) };
 	options.io = process->io;
 	if (machine->gated) {

@@ -44,6 +44,7 @@ struct machine {
 	pthread_cond_t unlocked;
 	struct store_shared words;
 	struct process *holder;
+	struct process *unlocked_last; /* as a lock's turn tells: a killed holder leaves it */
 	unsigned wanted;
 	uint64_t pins[KIT_PINS]; /* 0: none */
 	unsigned pin_scans;

@@ -182,8 +182,10 @@ START_TEST(does_not_fall_back_to_pages_in_use_again)
 			ok(process_commit(&p, k, 1 + i + k, k + 1 < KIT_RUN_KEYS, NULL));
 	put(1, 100);
 	put(1, 101); /* now the other slot names the one before */
-	for (uint32_t i = 0; i < 50; i++)
-		ok(process_commit(&p, (i * 7) % KIT_RUN_KEYS, 1000 + i, true, NULL));
+	for (uint32_t i = 0; i < 50; i++) { /* values in runs fill holes of all sizes */
+		unsigned key = i % 2 ? KIT_RUN_KEYS + i / 2 % (KIT_KEYS - KIT_RUN_KEYS) : i * 7;
+		ok(process_commit(&p, key % KIT_KEYS, 1000 + i, true, NULL));
+	}
 	process_kill(&p);
 	machine_power_cut(&m, FAULT_KEEP_ALL);
 	int which;

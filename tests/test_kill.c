@@ -10,12 +10,14 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -250,7 +252,7 @@ static int role_verify(int argc, char **argv)
 struct kind {
 	const char *keep;
 	unsigned writers, threads, mode;
-	bool posix; /* no io_uring */
+	bool ring; /* through io_uring, where it is to be had */
 	bool cold;  /* nobody is attached after the kill, and shared memory is lost */
 };
 
@@ -378,14 +380,22 @@ static void play_round(struct play *play, unsigned victim)
 			wait_for_commit(play, w);
 }
 
+static bool ring_to_be_had(void)
+{
+	struct io_uring_params params = { 0 };
+	int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	return fd >= 0 && close(fd) == 0;
+}
+
 static void rounds(const struct kind *kind, unsigned quick, unsigned slow)
 {
 	const char *given = getenv("KILL_ROUNDS");
 	unsigned n = given ? number_of(given) : getenv("DURAMEN_SLOW") ? slow : quick;
 	struct play play = { .random = kit_seed() };
 
-	if (kind->posix)
-		setenv("DURAMEN_IO", "pwritev", 1);
+	if (kind->ring && ring_to_be_had())
+		setenv("DURAMEN_IO", "io_uring", 1);
 	for (unsigned i = 0; i < n; i++) {
 		if (i % ROUNDS_A_PREFIX == 0)
 			play_open(&play, kind, i);
@@ -422,9 +432,9 @@ START_TEST(writer_killed_under_last_n)
 }
 END_TEST
 
-START_TEST(writer_killed_without_io_uring)
+START_TEST(writer_killed_with_io_uring)
 {
-	rounds(&(struct kind){ .keep = "last:3", .writers = 1, .threads = 1, .posix = true }, 5,
+	rounds(&(struct kind){ .keep = "last:3", .writers = 1, .threads = 1, .ring = true }, 5,
 	       60);
 }
 END_TEST
@@ -466,7 +476,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, writer_killed);
 	tcase_add_test(tc, async_writer_killed);
 	tcase_add_loop_test(tc, writer_killed_under_last_n, 0, 2);
-	tcase_add_test(tc, writer_killed_without_io_uring);
+	tcase_add_test(tc, writer_killed_with_io_uring);
 	tcase_add_loop_test(tc, writer_with_threads_killed, 0, 2);
 	tcase_add_loop_test(tc, writers_taking_over, 0, 2);
 	tcase_add_loop_test(tc, writer_killed_and_shared_memory_lost, 0, 2);

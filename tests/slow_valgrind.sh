@@ -14,7 +14,7 @@ if ! command -v valgrind > /dev/null; then
 	exit 0
 fi
 
-export DURAMEN_IO=pwritev DURAMEN_BRIEF=1 CK_FORK=no
+export DURAMEN_BRIEF=1 CK_FORK=no
 unset DURAMEN_SLOW
 passed=0 failed=0
 
