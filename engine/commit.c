@@ -432,6 +432,7 @@ static void store_submitted(struct commit *c)
 	/* Out of memory here only means that the next turn replays the records. */
 	rc = history_committed(store->history, r, c->x->folded);
 	(void)rc;
+	/* They are in the file as they were sealed: this process need not verify them. */
 	for (size_t i = 0; i < r->n_written; i++)
 		if (!r->written[i].is_run)
 			file_mark_seen(store->file, r->written[i].no);

@@ -69,9 +69,6 @@ void dirty_close(struct dirty *d)
 	struct dirty_private *x = private_of(d);
 	if (!x)
 		return;
-	/* They are in the file as they were sealed: this process need not verify them. */
-	for (size_t i = 0; i < x->n_placed; i++)
-		file_mark_seen(d->file, page_no(x->placed[i]));
 	for (size_t i = 0; i < x->n_slabs; i++)
 		free(x->slabs[i]);
 	free(x->slabs);
@@ -100,7 +97,6 @@ void dirty_abort(struct dirty *d)
 		file_forget_seen(d->file, w->no, w->n);
 		d->host.give(d->host.ctx, w->no, w->n);
 	}
-	x->n_placed = 0;
 	dirty_close(d);
 }
 

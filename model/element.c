@@ -141,6 +141,18 @@ static int make_cell(dur_view *v, const dur_value *value, size_t key_len,
 	return 0;
 }
 
+/* The key of an element that is to change. */
+static int element_key(dur_coll c, const dur_value *key, struct element_key *k)
+{
+	bool self;
+	int rc = collection_key(c, key, true, k, &self);
+
+	if (rc != 0 || !self)
+		return rc;
+	return error_set(DUR_E_TYPE,
+	                 "the path leads to the collection itself: name an element of it");
+}
+
 static int put(dur_coll c, const dur_value *key, const dur_value *value)
 {
 	uint8_t cell[TREE_CELL_MAX];
@@ -148,14 +160,10 @@ static int put(dur_coll c, const dur_value *key, const dur_value *value)
 	struct page_ptr run;
 	uint64_t run_bytes = 0;
 	size_t len;
-	bool self;
-	int rc = collection_key(c, key, true, &k, &self);
+	int rc = element_key(c, key, &k);
 
 	if (rc != 0)
 		return rc;
-	if (self)
-		return error_set(DUR_E_TYPE,
-		                 "the path leads to the collection itself: name an element of it");
 	rc = make_cell(c.view, value, k.len, cell, &len, &run, &run_bytes);
 	if (rc < 0)
 		return rc;
@@ -184,14 +192,10 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
 	uint8_t cell[TREE_CELL_MAX];
 	struct element_key k;
 	size_t len;
-	bool self;
-	int rc = collection_key(c, key, true, &k, &self);
+	int rc = element_key(c, key, &k);
 
 	if (rc != 0)
 		return rc;
-	if (self)
-		return error_set(DUR_E_TYPE,
-		                 "the path leads to the collection itself: name an element of it");
 	rc = value_encode(value, cell, sizeof cell, &len);
 	if (rc == -ENOSPC) {
 		uint8_t head[VALUE_HEAD_MAX];
@@ -259,14 +263,10 @@ static int swap(dur_coll c, const dur_value *key, const dur_value *expected, con
 {
 	struct element_key k;
 	struct cell cell;
-	bool self;
-	int rc = collection_key(c, key, true, &k, &self);
+	int rc = element_key(c, key, &k);
 
 	if (rc != 0)
 		return rc;
-	if (self)
-		return error_set(DUR_E_TYPE,
-		                 "the path leads to the collection itself: name an element of it");
 	if (!value)
 		return error_set(DUR_E_MISUSE, "there is no value to put");
 	rc = tree_get(&c.view->pager, c.view->catalog, k.bytes, k.len, &cell);

@@ -297,8 +297,6 @@ START_TEST(a_commit_is_one_contiguous_write_children_first)
 		ck_assert_uint_eq(out[i].no, no + i);
 		ck_assert_uint_eq(out[i].n, 1);
 		ck_assert_uint_eq(out[i].is_run, 0);
-		ck_assert(file_is_seen(file, no + i));
-		file_forget_seen(file, no + i, 1);
 		ck_assert_int_eq(file_page(file, (struct page_ptr){ no + i, STATE }, &page), 0);
 		ck_assert_uint_eq(page->sum, out[i].sum);
 		ck_assert_uint_eq(page_level(page), i == pages - 1 ? 2 : i % 6 == 5 ? 1 : 0);
