@@ -12,7 +12,7 @@
  *   dur_view *       dur_snapshot(),        dur_close(), once, on    until closed    one at a time
  *                    dur_begin()            every path
  *   dur_coll         dur_root()             nothing to free          as its view     its view's
- *   dur_iter *       dur_scan()             dur_iter_close(), or     until then      its view's
+ *   dur_iter *       dur_scan(), ...        dur_iter_close(), or     until then      its view's
  *                                           its view's close
  *   dur_value        you, or a read         nothing to free          BORROWING       copyable
  *
@@ -674,6 +674,26 @@ int dur_resolve(dur_prefix *p, const char *at, uint64_t *state);
  */
 int dur_states(dur_prefix *p, uint64_t from, uint32_t flags, dur_state_info *out, uint32_t cap,
                uint32_t *n);
+/* How an entry came to be what it is. */
+enum dur_change_kind { DUR_ADDED = 1, DUR_REMOVED, DUR_CHANGED };
+typedef struct dur_change {
+	uint64_t  state;        /* log and watch: the state that made it; diff: 0 */
+	int64_t   time_ns;      /* when that state was committed; diff: 0 */
+	uint32_t  kind, pad;    /* enum dur_change_kind */
+	dur_value path;         /* DUR_PATH from where you asked; goes into get and put as it is */
+	dur_value old, now;     /* DUR_ABSENT where there is none */
+} dur_change;
+
+/*
+ * Gives the next change of an iterator over changes. DUR_NONE: there is none; what that means is
+ * said where the iterator is opened. An iterator of either kind takes its own steps only:
+ * dur_next(), dur_seek() and dur_left() on this one, and dur_next_change() on one of dur_scan(),
+ * answer DUR_E_MISUSE.
+ * Lives: *change and all it points to until the iterator's next step.
+ * Threads: the iterator's view's; one that has no view of yours: one at a time.
+ */
+int dur_next_change(dur_iter *it, dur_change *change);
+
 /*
  * Sets the retention: "all", or "last:100": the newest 100 states. Durable on return, as a commit
  * that holds nothing else and is not listed. What it no longer keeps is gone for new snapshots at

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Iterators. What is left to give is a count, known from ranks when the iterator opens, so that a step
+ * Iterators over entries, and the frame of those over changes, which bring their own steps
+ * (model/iter.h). What is left to give is a count, known from ranks when the iterator opens, so that a step
  * compares no keys. In a transaction a write makes the count and the cursor doubtful: the iterator then
  * finds its place again, behind the last key it gave, and counts anew within its key bounds.
  */
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/iter.h"
 #include "model/range.h"
 
 enum resume {
@@ -20,7 +22,11 @@ struct dur_iter {
 	dur_iter *next; /* of the view's open or spare ones */
 	dur_view *view;
 	uint32_t stamp;
-	bool reverse, open;
+	bool open;
+	bool own_view;   /* of changes: nobody else has its view, which is closed with it */
+	const struct change_kind *kind; /* NULL: over entries, and all below is of those alone */
+	void *changes;
+	bool reverse;
 	bool placed;     /* the cursor stands at the next entry to give */
 	uint8_t resume;  /* enum resume: where a place is found again after writes */
 	uint64_t left;   /* entries still to give */
@@ -40,6 +46,8 @@ static void iter_end(dur_iter *it)
 	dur_view *v = it->view;
 
 	it->open = false;
+	if (it->kind)
+		it->kind->end(it->changes);
 	key_arena_reset(&it->arena);
 	it->next = v->iter_spare;
 	v->iter_spare = it;
@@ -78,6 +86,8 @@ static dur_iter *iter_take(dur_view *v)
 	}
 	it->stamp = v->stamp;
 	it->open = true;
+	it->own_view = false;
+	it->kind = NULL;
 	it->resume = FROM_START;
 	it->next = v->iters;
 	v->iters = it;
@@ -86,6 +96,8 @@ static dur_iter *iter_take(dur_view *v)
 
 void dur_iter_close(dur_iter *it)
 {
+	dur_view *own = NULL;
+
 	if (!it || !it->open)
 		return;
 	if (it->view->generation != registry_generation) {
@@ -97,17 +109,26 @@ void dur_iter_close(dur_iter *it)
 			*at = it->next;
 			break;
 		}
+	if (it->own_view)
+		own = it->view;
 	iter_end(it);
+	dur_close(own);
 }
 
-static int iter_check(const dur_iter *it)
+/* A live iterator of the kind that the call is for. */
+static int iter_check(const dur_iter *it, bool changes)
 {
 	if (!it)
-		return error_set(DUR_E_MISUSE, "the iterator is NULL: dur_scan() first");
+		return error_set(DUR_E_MISUSE, "the iterator is NULL: %s first",
+		                 changes ? "dur_diff() or another that opens one" : "dur_scan()");
 	if (it->view->generation != registry_generation)
 		return error_set(DUR_E_FORKED, "this iterator belongs to the parent process");
 	if (!it->open || it->stamp != it->view->stamp)
 		return error_set(DUR_E_STALE, "this iterator, or its view, has been closed");
+	if (changes != (it->kind != NULL))
+		return error_set(DUR_E_MISUSE, changes ?
+		                 "this iterator is over entries: dur_next() gives the next one" :
+		                 "this iterator is over changes: dur_next_change() gives the next one");
 	return 0;
 }
 
@@ -251,9 +272,9 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 	size_t len;
 	int rc;
 
-	if (unlikely(!it || !it->open || it->stamp != it->view->stamp ||
+	if (unlikely(!it || !it->open || it->kind || it->stamp != it->view->stamp ||
 	             it->view->generation != registry_generation))
-		return iter_check(it);
+		return iter_check(it, false);
 	v = it->view;
 	if (unlikely(it->writes != v->writes)) {
 		rc = place_again(it);
@@ -289,7 +310,7 @@ int dur_seek(dur_iter *it, const dur_value *key)
 	struct element_key k;
 	uint64_t rank;
 	bool self;
-	int rc = iter_check(it);
+	int rc = iter_check(it, false);
 
 	if (rc < 0)
 		return rc;
@@ -325,7 +346,7 @@ int dur_seek(dur_iter *it, const dur_value *key)
 
 int dur_left(dur_iter *it, uint64_t *n)
 {
-	int rc = iter_check(it);
+	int rc = iter_check(it, false);
 
 	if (rc == 0 && !n)
 		rc = error_set(DUR_E_MISUSE, "dur_left() needs a place for the number");
@@ -333,5 +354,39 @@ int dur_left(dur_iter *it, uint64_t *n)
 		rc = place_again(it);
 	if (rc == 0)
 		*n = it->left;
+	return rc;
+}
+
+/* ---- Changes ---- */
+
+int iter_open_changes(dur_view *v, bool own_view, const struct change_kind *kind, void *changes,
+                      dur_iter **out)
+{
+	dur_iter *it = iter_take(v);
+
+	if (!it) {
+		kind->end(changes);
+		if (own_view)
+			dur_close(v);
+		return error_system(ENOMEM, "opening an iterator");
+	}
+	it->own_view = own_view;
+	it->kind = kind;
+	it->changes = changes;
+	*out = it;
+	return 0;
+}
+
+int dur_next_change(dur_iter *it, dur_change *change)
+{
+	dur_change next = { 0 };
+	int rc = iter_check(it, true);
+
+	if (rc == 0 && !change)
+		rc = error_set(DUR_E_MISUSE, "dur_next_change() needs a place for the change");
+	if (rc == 0)
+		rc = it->kind->next(it->changes, &next);
+	if (rc == 0)
+		*change = next;
 	return rc;
 }

@@ -38,7 +38,8 @@ struct dur_prefix {
 	dur_view *spare;                /* closed ones that found no place in the pool */
 };
 
-enum view_kind { VIEW_CLOSED = 0, VIEW_SNAPSHOT, VIEW_TXN };
+/* VIEW_ANCHOR reads nothing: it keeps its prefix attached, and an iterator that has no view of a user's. */
+enum view_kind { VIEW_CLOSED = 0, VIEW_SNAPSHOT, VIEW_TXN, VIEW_ANCHOR };
 
 struct dur_view {
 	uint32_t kind;                  /* enum view_kind */
@@ -79,7 +80,9 @@ int prefix_create(const dur_workspace *ws, const char *path, uint32_t flags, con
                   unsigned mode);
 int prefix_create_private(uint32_t flags, const char *keep, int *fd);
 
-/* view.c: all views that were ever made; -EBUSY if one is open. */
+/* view.c: a view without a state, for an iterator of a prefix; dur_close() ends it. */
+int view_anchor(dur_prefix *p, dur_view **v);
+/* All views that were ever made; -EBUSY if one is open. */
 int  views_busy(dur_prefix *p);
 void views_free(dur_prefix *p);
 

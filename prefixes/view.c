@@ -83,16 +83,32 @@ int views_busy(dur_prefix *p)
 	for (dur_view *v = p->views; v; v = v->next_made)
 		open += v->kind != VIEW_CLOSED;
 	pthread_mutex_unlock(&p->views_mutex);
-	return open ? error_set(-EBUSY, "%u views of prefix %s are open: dur_close() them before you detach it",
-	                        open, p->name) : 0;
+	return open ? error_set(-EBUSY, "%u views, watches or logs of prefix %s are open: close them before you "
+	                        "detach it", open, p->name) : 0;
+}
+
+int view_anchor(dur_prefix *p, dur_view **out)
+{
+	dur_view *v = view_take(p);
+
+	*out = v;
+	if (!v)
+		return error_system(ENOMEM, "opening an iterator");
+	v->kind = VIEW_ANCHOR;
+	v->txn = NULL;
+	v->tree = (struct tree){ 0 };
+	v->catalog = &v->tree;
+	return 0;
 }
 
 void views_free(dur_prefix *p)
 {
-	for (dur_view *v = p->views, *next; v; v = next) {
-		next = v->next_made;
+	/* in the child of a fork some may be open, and what they end looks at other views */
+	for (dur_view *v = p->views; v; v = v->next_made)
 		if (v->model_end)
 			v->model_end(v, true);
+	for (dur_view *v = p->views, *next; v; v = next) {
+		next = v->next_made;
 		key_arena_free(&v->arena);
 		free(v->nth);
 		free(v);

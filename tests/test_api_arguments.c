@@ -581,22 +581,27 @@ END_TEST
 START_TEST(iterators)
 {
 	dur_value key, value;
+	dur_change change;
 	dur_iter *it;
 	uint64_t n;
 
 	FILL(key);
 	FILL(value);
+	FILL(change);
 	FILL(n);
 	MISUSED(dur_next(NULL, &key, &value));
 	MISUSED(dur_seek(NULL, &DUR_STR("n")));
 	MISUSED(dur_left(NULL, &n));
+	MISUSED(dur_next_change(NULL, &change));
 	dur_iter_close(NULL);
 	EXPECT(0, dur_scan(dur_root(snap), NULL, &it));
 	MISUSED(dur_left(it, NULL));
+	MISUSED(dur_next_change(it, &change)); /* one over entries */
 	MISUSED(dur_seek(it, NULL));
 	REFUSED(DUR_E_TYPE, dur_seek(it, &(dur_value){ .type = DUR_LIST }));
 	IS_UNTOUCHED(key);
 	IS_UNTOUCHED(value);
+	IS_UNTOUCHED(change);
 	IS_UNTOUCHED(n);
 	EXPECT(0, dur_next(it, &key, &value)); /* it stands where it stood */
 	ck_assert_int_eq(value.i, 3);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Iterators over changes: diff, log, watch. Each brings a state of its own and two calls; the frame
+ * (model/iter.c) checks the handle, keeps it with its view and ends it.
+ *
+ * A diff's iterator is its view's and ends with it. One of a prefix (log, watch) has a view that
+ * nobody else knows: a snapshot it reads, or an anchor (view_anchor()); it counts as open for
+ * dur_detach() and is closed with the iterator.
+ */
+#ifndef DURAMEN_MODEL_ITER_H
+#define DURAMEN_MODEL_ITER_H
+
+#include "prefixes/prefix.h"
+
+struct change_kind {
+	/*
+	 * The next change into *change, which is zero. 0, DUR_NONE or an error, after which *change
+	 * means nothing. What it lends lasts until the next call.
+	 */
+	int (*next)(void *changes, dur_change *change);
+	/*
+	 * Frees it, closes the views it has opened (not the iterator's own). In the child of a fork
+	 * too, where dur_close() knows what may be done.
+	 */
+	void (*end)(void *changes);
+};
+
+/*
+ * Opens an iterator over changes in v. changes is taken over, and with own_view v too: on failure
+ * both are ended. -ENOMEM.
+ */
+int iter_open_changes(dur_view *v, bool own_view, const struct change_kind *kind, void *changes,
+                      dur_iter **it);
+
+#endif
