@@ -83,6 +83,13 @@ int  history_release(struct history *history, uint64_t durable, uint64_t durable
 /* Anything that a release could free, if pins allow (saves the scan). */
 bool history_release_due(const struct history *history, uint64_t durable, uint64_t durable_oldest);
 
+/*
+ * Whether a state is retained as of the head, and whether one in [birth, death) is, so that a page of
+ * that life is to be kept. May say yes of a number in the range that is no state; never a wrong no.
+ */
+int  history_retained(struct history *history, uint64_t state, bool *retained);
+int  history_retained_between(struct history *history, uint64_t birth, uint64_t death, bool *retained);
+
 /* N of "last:N"; 0: every state is kept. */
 uint64_t history_keep_last(const char *keep);
 

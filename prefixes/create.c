@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "prefixes/policy.h"
+#include "engine/policy.h"
 #include "prefixes/prefix.h"
 
 static int make_folders(const dur_workspace *ws, const char *path)

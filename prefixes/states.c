@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "prefixes/policy.h"
+#include "engine/policy.h"
 #include "prefixes/prefix.h"
 #include "prefixes/time.h"
 

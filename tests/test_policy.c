@@ -2,7 +2,7 @@
 /* Retention as text. */
 #include "include/duramen.h"
 #include "include/internal/error.h"
-#include "prefixes/policy.h"
+#include "engine/policy.h"
 #include "tests/random_values.h"
 
 #include <check.h>

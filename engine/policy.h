@@ -10,8 +10,8 @@
  * SPAN is a number and one of s m h d w (seconds, minutes, hours, days, weeks), up to 10^10
  * seconds. A state is kept if any part keeps it; so with "all" the others say nothing.
  */
-#ifndef DURAMEN_PREFIXES_POLICY_H
-#define DURAMEN_PREFIXES_POLICY_H
+#ifndef DURAMEN_ENGINE_POLICY_H
+#define DURAMEN_ENGINE_POLICY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,10 +3,10 @@
  * Part by part, from comma to comma; nothing is guessed: blanks, signs and doubled parts are
  * refused.
  */
-#include "prefixes/policy.h"
+#include "engine/policy.h"
 
-#include "include/duramen.h"
-#include "include/internal/error.h"
+#include "duramen.h"
+#include "internal/error.h"
 
 #include <stdio.h>
 #include <string.h>
