@@ -38,6 +38,8 @@ struct check {
 	uint8_t *marks;                 /* enum mark, by page */
 	uint64_t pages;                 /* of the file, as of the state */
 	uint64_t state;                 /* being walked */
+	uint64_t reached;               /* pages of the newest state's trees */
+	uint64_t records;               /* pages of records since the last fold */
 	uint64_t walked;                /* pages, for progress */
 	uint64_t told;                  /* walked when progress was last called */
 	uint64_t problems;
@@ -111,8 +113,11 @@ static int on_retired(void *ctx, const struct retired *r, uint64_t death)
 
 static int on_record(void *ctx, uint64_t no, uint64_t n)
 {
-	mark(ctx, no, n, MARK_RECORD);
-	return progress(ctx, n);
+	struct check *check = ctx;
+
+	check->records += n;
+	mark(check, no, n, MARK_RECORD);
+	return progress(check, n);
 }
 
 /* ---- Trees ---- */
@@ -137,6 +142,7 @@ static int on_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
 		problem(check, ptr.no, "state %llu reaches a page of the later state %llu",
 		        (unsigned long long)check->state, (unsigned long long)ptr.birth);
 	if (!check->old_state) {
+		check->reached += n;
 		mark(check, ptr.no, n, MARK_REACHABLE);
 	} else if (ptr.no < check->pages && n <= check->pages - ptr.no) {
 		for (uint64_t i = ptr.no; i < ptr.no + n; i++) {
@@ -294,8 +300,21 @@ static int account(struct check *check, const struct record *newest)
 	return 0;
 }
 
+/* What stat tells without looking is what is there. */
+static void check_counters(struct check *check, const struct state *newest, uint64_t data)
+{
+	uint64_t live = check->reached + check->records, system = live - data;
+
+	if (newest->live_pages != live || newest->system_pages != system)
+		problem(check, newest->record, "the record counts %llu pages of its state, %lu of them of "
+		        "the system; there are %llu and %llu", (unsigned long long)newest->live_pages,
+		        (unsigned long)newest->system_pages, (unsigned long long)live,
+		        (unsigned long long)system);
+}
+
 static int check_state(struct check *check, const struct record *newest)
 {
+	uint64_t data;
 	int rc;
 
 	check->state = newest->state.number;
@@ -310,12 +329,15 @@ static int check_state(struct check *check, const struct record *newest)
 		return error_system(ENOMEM, "checking");
 	mark(check, 0, PAGE_FIRST, MARK_METADATA);
 	rc = walk(check, &newest->state.catalog);
+	data = check->reached;
 	if (rc == 0)
 		rc = walk(check, &newest->state.system);
 	if (rc == 0 && check->problems == 0)
 		rc = check_entries(check, &newest->state.catalog);
 	if (rc == 0)
 		rc = account(check, newest);
+	if (rc == 0 && check->problems == 0)
+		check_counters(check, &newest->state, data);
 	if (rc == 0 && check->options->history)
 		rc = check_old_states(check, newest);
 	free(check->marks);

@@ -349,6 +349,7 @@ static void record_start(struct commit *c, const struct commit_options *options)
 	s->number = txn->number;
 	s->previous = head->state.number;
 	s->time_ns = time_after(head->state.time_ns);
+	s->system_pages = (uint32_t)(head->state.system_pages + txn->dirty.system_pages);
 	if (options->label)
 		strcpy(s->label, options->label);
 	strcpy(s->keep, options->keep ? options->keep : head->state.keep);

@@ -33,6 +33,7 @@ static int record_first(struct file *file, const char *keep, uint8_t *page, stru
 			.written_bytes = PAGE_SIZE,
 			.file_pages = atomic_load(&file->pages),
 			.live_pages = 1,
+			.system_pages = 1,
 		},
 		.epoch = 1,
 		.fold = STATE_FIRST,

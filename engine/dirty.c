@@ -205,8 +205,8 @@ void dirty_free_page(struct dirty *d, uint32_t index)
 
 /* ---- Pages ---- */
 
-int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *ptr,
-              struct page **page)
+int dirty_new(struct dirty *d, unsigned kind, unsigned level, enum page_class class,
+              struct page_ptr *ptr, struct page **page)
 {
 	uint32_t i;
 	int r = page_alloc(d, &i);
@@ -217,6 +217,7 @@ int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *p
 	p->birth = d->state;
 	p->heap = PAGE_SIZE;
 	page_set_id(p, PAGE_DIRTY | i, kind, level);
+	d->system_pages += class == CLASS_SYSTEM;
 	*ptr = (struct page_ptr){ PAGE_DIRTY | i, d->state };
 	*page = p;
 	return 0;
@@ -266,6 +267,7 @@ int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, stru
 	memcpy(p, old, PAGE_SIZE);
 	if (ptr->birth != d->state) {
 		retire(d, *ptr, 1, class);
+		d->system_pages += class == CLASS_SYSTEM;
 	} else if ((r = give_back(d, ptr->no))) {
 		dirty_free_page(d, i);
 		return r;
@@ -282,6 +284,7 @@ int dirty_drop(struct dirty *d, struct page_ptr ptr, enum page_class class)
 {
 	if (ptr.no & PAGE_DIRTY) {
 		dirty_free_page(d, (uint32_t)(ptr.no & ~PAGE_DIRTY));
+		d->system_pages -= class == CLASS_SYSTEM;
 		return 0;
 	}
 	return dirty_drop_run(d, ptr, 1, class);
@@ -299,8 +302,11 @@ int dirty_run_taken(struct dirty *d, uint64_t no, uint32_t n, uint64_t header_su
 
 int dirty_drop_run(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_class class)
 {
-	if (ptr.birth == d->state)
-		return give_back(d, ptr.no);
+	if (ptr.birth == d->state) {
+		int given = give_back(d, ptr.no);
+		d->system_pages -= given == 0 && class == CLASS_SYSTEM ? n : 0;
+		return given;
+	}
 	int r = retired_room(d);
 	if (!r)
 		retire(d, ptr, n, class);

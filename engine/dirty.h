@@ -60,6 +60,7 @@ struct dirty {
 	struct retired *retired;        /* published pages this transaction stopped using */
 	size_t   n_retired, cap_retired;
 	uint64_t spilled_bytes;         /* written early */
+	int64_t  system_pages;          /* of the system class that this transaction made, less dropped */
 	uint64_t moves;                 /* changes when dirty pages leave memory; no two states' meet */
 	int      failed;                /* a spill failed: bars the commit */
 	void    *extra;                 /* dirty_private.h */
@@ -89,8 +90,8 @@ void dirty_close(struct dirty *d);
 void dirty_root(struct dirty *d, struct page_ptr *root);
 
 /* A new page of zeros but for its header (birth, kind, level, heap = PAGE_SIZE). */
-int dirty_new(struct dirty *d, unsigned kind, unsigned level, struct page_ptr *ptr,
-              struct page **page);
+int dirty_new(struct dirty *d, unsigned kind, unsigned level, enum page_class class,
+              struct page_ptr *ptr, struct page **page);
 /*
  * The page to write to: itself if dirty already, else a copy; the old one is retired. *ptr is
  * updated.

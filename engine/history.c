@@ -372,8 +372,10 @@ int history_describe(struct history *history, const struct record *previous, str
 			rc = history_damaged("the state index is shorter than it must be");
 		s->states = last;
 	}
+	s->system_pages += s->record_pages;
 	for (size_t i = 0; i < record->n_retired; i++) {
 		retired += record->retired[i].n;
+		s->system_pages -= record->retired[i].class == CLASS_SYSTEM ? record->retired[i].n : 0;
 		retired_data += record->retired[i].class == CLASS_DATA ? record->retired[i].n : 0;
 	}
 	s->commits = previous->state.commits + fresh;

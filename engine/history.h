@@ -57,7 +57,9 @@ int  history_extents(struct history *history, uint64_t n, struct extent *extents
 /*
  * Fills what the new record says of history: oldest, states, commits, file_pages, live_pages,
  * retained_pages, keep, fold, fold_record, drained. previous is the record it builds on. The policy is
- * record->state.keep. retained_pages and live_pages count what the record retires. Call after placing, with state.record set; if history_fold() ran for this transaction,
+ * record->state.keep. retained_pages and live_pages count what the record retires.
+ * system_pages comes in as the previous state's with those that the transaction made. Call after placing,
+ * with state.record set; if history_fold() ran for this transaction,
  * fold and fold_record name the record itself.
  */
 int  history_describe(struct history *history, const struct record *previous, struct record *record);
@@ -93,7 +95,8 @@ int  history_retained_between(struct history *history, uint64_t birth, uint64_t 
 /* N of "last:N"; 0: every state is kept. */
 uint64_t history_keep_last(const char *keep);
 
-uint64_t history_free_pages(const struct history *history);
+/* Pages of the file, and how many of them are free. */
+void history_size(const struct history *history, uint64_t *file_pages, uint64_t *free_pages);
 
 /* ---- Reading states (any thread; the newest is pinned by the caller) ---- */
 

@@ -223,9 +223,10 @@ int history_extents(struct history *history, uint64_t n, struct extent *extents,
 	return rc;
 }
 
-uint64_t history_free_pages(const struct history *history)
+void history_size(const struct history *history, uint64_t *file_pages, uint64_t *free_pages)
 {
-	return history->free.total;
+	*file_pages = history->file_pages;
+	*free_pages = history->free.total;
 }
 
 /* ---- Chunks ---- */

@@ -15,9 +15,9 @@
 
 enum {
 	AT_PAGES = 24, AT_USED = 28, AT_HASH = 32, AT_SALT = 48, AT_EPOCH = 56, AT_PREVIOUS = 64,
-	AT_PREVIOUS_RECORD = 72, AT_PREVIOUS_HASH = 80, AT_TIME = 96, AT_FLAGS = 104, AT_OLDEST = 112,
-	AT_STATES = 120, AT_COMMITS = 128, AT_WRITTEN_BYTES = 136, AT_FILE_PAGES = 144, AT_LIVE = 152,
-	AT_RETAINED = 160, AT_FOLD = 168, AT_FOLD_RECORD = 176, AT_DRAINED = 184, AT_SKIPPED = 192,
+	AT_PREVIOUS_RECORD = 72, AT_PREVIOUS_HASH = 80, AT_TIME = 96, AT_FLAGS = 104,
+	AT_SYSTEM_PAGES = 108, AT_OLDEST = 112, AT_STATES = 120, AT_COMMITS = 128, AT_WRITTEN_BYTES = 136, AT_FILE_PAGES = 144,
+	AT_LIVE = 152, AT_RETAINED = 160, AT_FOLD = 168, AT_FOLD_RECORD = 176, AT_DRAINED = 184, AT_SKIPPED = 192,
 	AT_CATALOG = 200, AT_SYSTEM = 232, AT_SECTIONS = 264,
 	SECTION_HEADER = 8, SECTION_REQUIRED = 1,
 	GROUP_MAX = 20,                 /* two varints of a written group */
@@ -218,6 +218,7 @@ int record_encode(const struct file *file, struct record *record, uint8_t *buf)
 	put_u64(buf + AT_PREVIOUS_HASH + 8, record->previous_hash.high);
 	put_u64(buf + AT_TIME, (uint64_t)s->time_ns);
 	put_u32(buf + AT_FLAGS, s->flags | (record->flushed ? RECORD_FLUSHED : 0));
+	put_u32(buf + AT_SYSTEM_PAGES, s->system_pages);
 	put_u64(buf + AT_OLDEST, s->oldest);
 	put_u64(buf + AT_STATES, s->states);
 	put_u64(buf + AT_COMMITS, s->commits);
@@ -399,6 +400,7 @@ static int decode_fields(struct record *record, const uint8_t *buf)
 	record->skipped_from = get_u64(buf + AT_SKIPPED);
 	record->flushed = get_u32(buf + AT_FLAGS) & RECORD_FLUSHED;
 	s->previous = get_u64(buf + AT_PREVIOUS);
+	s->system_pages = get_u32(buf + AT_SYSTEM_PAGES);
 	s->oldest = get_u64(buf + AT_OLDEST);
 	s->states = get_u64(buf + AT_STATES);
 	s->flags = get_u32(buf + AT_FLAGS) & (STATE_MAINTENANCE | STATE_ASYNC);

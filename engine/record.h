@@ -16,7 +16,7 @@
  *       80   16  hash of the previous state's record
  *       96    8  time, ns since 1970, signed
  *      104    4  flags (enum record_flag)
- *      108    4  zero
+ *      108    4  of the live pages: those of the system tree and of the records since the last fold
  *      112    8  oldest retained state
  *      120    8  retained states
  *      128    8  commits since the file was made

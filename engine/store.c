@@ -232,21 +232,36 @@ int store_held(struct store *store, const struct state *newest, struct store_hol
 	return rc < 0 ? rc : history_held(store->file, &record, pins, n, pages);
 }
 
+static void pages_by_kind(const struct store *store, const struct state *newest,
+                          struct store_stat *out)
+{
+	uint64_t rest;
+
+	out->file_pages = newest->file_pages;
+	out->live_pages = newest->live_pages - newest->system_pages;
+	out->metadata_pages = PAGE_FIRST + newest->system_pages;
+	out->retained_pages = newest->retained_pages;
+	if (store->locked && store->loaded && store->head.state.number == newest->number) {
+		out->file_pages = store->file_pages;
+		rest = out->file_pages - out->live_pages - out->metadata_pages;
+		out->retained_pages = rest - store->free_pages;
+	}
+	rest = out->file_pages - out->live_pages - out->metadata_pages;
+	out->free_pages = rest - out->retained_pages;
+}
+
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out)
 {
 	pthread_mutex_lock(&store->mutex);
 	*out = (struct store_stat){
 		.flushes = store->flushes,
 		.epoch = store->epoch,
-		.free_pages = newest ? newest->file_pages - PAGE_FIRST - newest->live_pages -
-		                               newest->retained_pages
-		                     : 0,
 		.io_name = store->file->io ? store->file->io->ops->name : "none",
 		.holds_lock = store->locked,
 		.failed = store->failed,
 	};
-	if (store->locked && store->loaded)
-		out->free_pages = store->free_pages;
+	if (newest)
+		pages_by_kind(store, newest, out);
 	pthread_mutex_unlock(&store->mutex);
 	return 0;
 }

@@ -40,6 +40,7 @@ struct state {
 	uint64_t file_pages;            /* pages in use or free; the file has at least so many */
 	uint64_t live_pages;            /* reached by this state: data, system, records since the last fold */
 	uint64_t retained_pages;        /* retired data pages that older retained states still reach */
+	uint32_t system_pages;          /* of live_pages: system tree, records since the last fold */
 	char     label[64];
 	char     keep[64];              /* the retention policy's text */
 };
@@ -192,14 +193,21 @@ void store_hold(struct store *store, bool hold);
 /* ---- Looking inside ---- */
 
 struct store_stat {
-	uint64_t flushes, epoch, free_pages;
+	uint64_t flushes, epoch;
+	/*
+	 * Where the file's pages are, by kind; they add up to file_pages exactly. retained: retired
+	 * pages, which older states, snapshots or an unfinished flush still hold back; metadata:
+	 * superblock, slots, system tree, records.
+	 */
+	uint64_t file_pages, live_pages, retained_pages, metadata_pages, free_pages;
 	const char *io_name;
 	bool holds_lock;
 	bool failed;
 };
 /*
- * free_pages is exact as of `newest` when this process is the writer, else from newest's own counters;
- * newest NULL: 0, who asks does not need it.
+ * retained_pages and free_pages are exact when this process holds the lock and `newest` is the newest
+ * state, else from newest's own counters: then pages of the system that wait for a flush or a snapshot
+ * count as free. newest NULL: no pages, who asks does not need them.
  */
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out);
 

@@ -102,7 +102,8 @@ struct store {
 	uint64_t held_pages; /* retired by what no flush covers yet: not to be reused until then */
 	int64_t async_since_ms; /* when the oldest unflushed async commit was submitted */
 	int64_t active_ms;      /* the last flush or commit */
-	uint64_t flushes, free_pages;
+	uint64_t flushes;
+	uint64_t file_pages, free_pages; /* as of the end of the last turn */
 };
 
 /* A slot write and its flush. */

@@ -133,8 +133,8 @@ static int reserve_pages(struct dirty *d, const struct tree *tree, const struct 
 			return 0;
 		int r = level == TREE_DEPTH_MAX ?
 		        error_set(DUR_E_LIMIT, "the tree is too deep for another entry") :
-		        dirty_new(d, level ? PAGE_BRANCH : PAGE_LEAF, level, &reserve->ptr[level],
-		                  &reserve->page[level]);
+		        dirty_new(d, level ? PAGE_BRANCH : PAGE_LEAF, level, tree->class,
+		                  &reserve->ptr[level], &reserve->page[level]);
 		if (r) {
 			reserve_return(d, tree, reserve, 0);
 			return r;
@@ -359,7 +359,7 @@ static unsigned insert_split(struct tree *tree, const struct path *path, struct 
 static int put_first(struct dirty *d, struct tree *tree, const struct item *item)
 {
 	struct page *page;
-	int r = dirty_new(d, PAGE_LEAF, 0, &tree->root, &page);
+	int r = dirty_new(d, PAGE_LEAF, 0, tree->class, &tree->root, &page);
 	if (r)
 		return r;
 	node_insert(page, 0, item->key, item->len, item->data, item->data_len);

@@ -721,7 +721,8 @@ typedef struct dur_prefix_stat {
 	uint64_t commits, flushes, epoch;
 	uint32_t writer_pid;                            /* 0: none */
 	uint32_t readers;
-	uint64_t reserved[8];
+	uint64_t metadata_bytes, disk_bytes;
+	uint64_t reserved[6];
 } dur_prefix_stat;
 typedef struct dur_reader {
 	uint32_t pid, views;
@@ -735,10 +736,15 @@ typedef struct dur_view_cost {                          /* since the view was op
 typedef struct dur_problem { uint64_t page, state; const char *text; } dur_problem;
 
 /*
- * Fills *out. live_bytes: pages of the newest state; retained_bytes: pages only older states need;
- * packed_bytes: 0 until packing comes; free_bytes: ready to be used again; commits: since it was
- * created; flushes: by this process; epoch: how often a writer took over from a killed one;
- * readers: processes with a slot, those that have read. Threads: any. Cost: O(1).
+ * Fills *out. Every byte of the file is of one kind, so live_bytes, retained_bytes, packed_bytes,
+ * free_bytes and metadata_bytes add up to file_bytes exactly. live_bytes: pages of the newest
+ * state; retained_bytes: pages that only older states need, or snapshots of them (dur_readers()
+ * tells whose); packed_bytes: 0 until packing comes; free_bytes: to be used again; metadata_bytes:
+ * what the library itself keeps: superblock, commit slots, the index of states, state records.
+ * disk_bytes: what the file takes up on the disk; free space that was given back to the file system
+ * is not in it.
+ * commits: since it was created; flushes: by this process; epoch: how often a writer took over from
+ * a killed one; readers: processes with a slot, those that have read. Threads: any. Cost: O(1).
  */
 int dur_stat(dur_prefix *p, dur_prefix_stat *out);
 /*

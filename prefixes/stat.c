@@ -42,15 +42,19 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 		.durable = published.durable,
 		.states = newest.states,
 		.file_bytes = (uint64_t)st.st_size,
-		.live_bytes = newest.live_pages << PAGE_SHIFT,
-		.retained_bytes = newest.retained_pages << PAGE_SHIFT,
+		.live_bytes = engine.live_pages << PAGE_SHIFT,
+		.retained_bytes = engine.retained_pages << PAGE_SHIFT,
 		.free_bytes = engine.free_pages << PAGE_SHIFT,
+		.metadata_bytes = engine.metadata_pages << PAGE_SHIFT,
+		.disk_bytes = (uint64_t)st.st_blocks * 512,
 		.commits = newest.commits,
 		.flushes = engine.flushes,
 		.epoch = engine.epoch,
 		.writer_pid = holder.pid,
 		.readers = readers,
 	};
+	/* what the file has grown by since that state is nobody's yet */
+	out->free_bytes += out->file_bytes - (engine.file_pages << PAGE_SHIFT);
 	memcpy(out->name, p->name, sizeof out->name);
 	memcpy(out->keep, newest.keep, sizeof newest.keep);
 	memcpy(out->uuid, store_file(p->shared->store)->uuid, sizeof out->uuid);

@@ -125,13 +125,13 @@ static struct page_ptr build(unsigned levels, unsigned fanout, unsigned *salt)
 	struct page_ptr ptr, children[64];
 	struct page *page;
 	if (levels == 1) {
-		ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, &ptr, &page), 0);
+		ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, CLASS_DATA, &ptr, &page), 0);
 		kit_leaf(page, 10, (*salt)++);
 		return ptr;
 	}
 	for (unsigned i = 0; i < fanout; i++)
 		children[i] = build(levels - 1, fanout, salt);
-	ck_assert_int_eq(dirty_new(&d, PAGE_BRANCH, levels - 1, &ptr, &page), 0);
+	ck_assert_int_eq(dirty_new(&d, PAGE_BRANCH, levels - 1, CLASS_DATA, &ptr, &page), 0);
 	fill_branch(page, children, fanout);
 	return ptr;
 }
@@ -199,7 +199,7 @@ START_TEST(a_new_page_is_empty_but_for_its_header)
 	const struct page *found;
 	struct pager pager = { file, &d };
 	for (unsigned round = 0; round < 3; round++) {
-		ck_assert_int_eq(dirty_new(&d, PAGE_BRANCH, 2, &ptr, &page), 0);
+		ck_assert_int_eq(dirty_new(&d, PAGE_BRANCH, 2, CLASS_DATA, &ptr, &page), 0);
 		ck_assert(ptr.no & PAGE_DIRTY);
 		ck_assert_uint_eq(ptr.birth, STATE);
 		ck_assert_uint_eq(page->birth, STATE);
@@ -314,7 +314,7 @@ static void shuffle(unsigned n)
 	struct page_ptr *made = calloc(n, sizeof *made);
 	ck_assert(made);
 	for (unsigned i = 0; i < n; i++)
-		ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, &made[i], &page), 0);
+		ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, CLASS_DATA, &made[i], &page), 0);
 	for (; n; n--) {
 		unsigned i = (unsigned)(kit_random(&random) % n);
 		ck_assert_int_eq(dirty_drop(&d, made[i], CLASS_DATA), 0);
@@ -403,7 +403,7 @@ START_TEST(placing_refuses_what_does_not_fit)
 	/* A page that hangs below no root. */
 	struct page_ptr lost;
 	struct page *page;
-	ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, &lost, &page), 0);
+	ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, CLASS_DATA, &lost, &page), 0);
 	ck_assert_int_eq(dirty_place(&d, &(struct extent){ 200, 50 }, 1, &out, &n), DUR_E_MISUSE);
 	verify_root(2, 5);
 	ck_assert_int_eq(dirty_drop(&d, lost, CLASS_DATA), 0);
@@ -480,7 +480,7 @@ START_TEST(all_but_the_roots_spill_and_are_read_and_owned_again)
 	unsigned pages = tree_pages(3, 20);
 	struct page_ptr other;
 	struct page *page;
-	ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, &other, &page), 0);
+	ck_assert_int_eq(dirty_new(&d, PAGE_LEAF, 0, CLASS_DATA, &other, &page), 0);
 	kit_leaf(page, 10, 99);
 	dirty_root(&d, &other);
 	fault_log_clear(disk);
@@ -686,7 +686,7 @@ static bool workout(unsigned nth)
 	fail_in = nth;
 	failed = false;
 	for (; made < 150 && !r; made += !r) {
-		TRY(dirty_new(&d, PAGE_LEAF, 0, &leaves[made], &page));
+		TRY(dirty_new(&d, PAGE_LEAF, 0, CLASS_DATA, &leaves[made], &page));
 		if (!r)
 			page->n = 0;
 	}
@@ -712,7 +712,7 @@ static bool workout(unsigned nth)
 			d.host.give(d.host.ctx, no, 1);
 	}
 	if (!r)
-		TRY(dirty_new(&d, PAGE_BRANCH, 1, &root, &page));
+		TRY(dirty_new(&d, PAGE_BRANCH, 1, CLASS_DATA, &root, &page));
 	if (!r) {
 		fill_branch(page, leaves, 60);
 		for (unsigned i = 60; i < 150; i++)

@@ -620,6 +620,10 @@ is "stat: status" 0 "$status"
 has "stat" "*prefix*demo*entries*newest state*file*" "$out"
 run stat demo --json
 has "stat --json" '{"name":"demo","uuid":"*","keep":"all",*"entries":*,"newest":*}' "$out"
+is "stat: the kinds add up to the file" 0 "$(echo "$out" | tr -d '{}"' | tr , '\n' | awk -F: '
+	/^(live|retained|packed|free|metadata)_bytes:/ { n += $2 }
+	/^file_bytes:/ { file = $2 } END { print file - n }')"
+has "stat: nobody reads" '*"held":*' "$out"
 ok "check" "demo is sound" check demo
 ok "check --history" "history is sound" check history --history
 ok "check --json" '{"prefix":"demo","sound":true,"problems":0}' check demo --json

@@ -9,6 +9,8 @@
 #include "message.h"
 #include "output.h"
 
+#define AT_ONCE 64
+
 enum kind { KIND_NUMBER, KIND_BYTES, KIND_PID };
 
 struct field {
@@ -35,7 +37,42 @@ static void print_text(const char *title, const char *text)
 	print_last_column(text);
 }
 
-static void print_stat(const dur_prefix_stat *s, uint64_t entries, bool json)
+/* What each process that reads holds back, as far as nobody else does. */
+static int add_readers(dur_prefix *p, json_t *pins)
+{
+	dur_reader list[AT_ONCE];
+	uint32_t n = AT_ONCE;
+	int rc = 0;
+
+	for (uint64_t skip = 0; rc == 0 && n == AT_ONCE; skip += n) {
+		rc = dur_readers(p, skip, list, AT_ONCE, &n);
+		for (uint32_t i = 0; rc == 0 && i < n; i++)
+			json_array_append_new(pins, json_pack("{s:I,s:I,s:I}", "pid",
+			                                      (json_int_t)list[i].pid, "oldest",
+			                                      (json_int_t)list[i].oldest,
+			                                      "held_bytes",
+			                                      (json_int_t)list[i].held_bytes));
+	}
+	return rc;
+}
+
+static void print_readers(const json_t *pins)
+{
+	char text[BYTES_TEXT];
+	size_t i;
+	json_t *pin;
+
+	json_array_foreach(pins, i, pin) {
+		uint64_t held = (uint64_t)json_integer_value(json_object_get(pin, "held_bytes"));
+		printf("%-16s%s by process %" JSON_INTEGER_FORMAT ", from state %"
+		       JSON_INTEGER_FORMAT " on\n", i ? "" : "held back", bytes_format(held, text),
+		       json_integer_value(json_object_get(pin, "pid")),
+		       json_integer_value(json_object_get(pin, "oldest")));
+	}
+}
+
+/* Frees pins. */
+static void print_stat(const dur_prefix_stat *s, uint64_t entries, json_t *pins, bool json)
 {
 	const struct field fields[] = {
 		{ "entries", "entries", KIND_NUMBER, entries },
@@ -48,6 +85,8 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, bool json)
 		{ "retained_bytes", "  older states", KIND_BYTES, s->retained_bytes },
 		{ "packed_bytes", "  packed", KIND_BYTES, s->packed_bytes },
 		{ "free_bytes", "  free", KIND_BYTES, s->free_bytes },
+		{ "metadata_bytes", "  metadata", KIND_BYTES, s->metadata_bytes },
+		{ "disk_bytes", "on the disk", KIND_BYTES, s->disk_bytes },
 		{ "commits", "commits", KIND_NUMBER, s->commits },
 		{ "epoch", "takeovers", KIND_NUMBER, s->epoch },
 		{ "writer_pid", "writer", KIND_PID, s->writer_pid },
@@ -63,6 +102,7 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, bool json)
 		for (unsigned i = 0; i < n; i++)
 			json_object_set_new(line, fields[i].name,
 			                    json_integer((json_int_t)fields[i].value));
+		json_object_set_new(line, "held", pins);
 		json_print(line);
 		return;
 	}
@@ -72,16 +112,21 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, bool json)
 	print_text("io", s->io);
 	for (unsigned i = 0; i < n; i++)
 		print_field(&fields[i]);
+	print_readers(pins);
+	json_decref(pins);
 }
 
 static int run(const struct args *args)
 {
 	struct context s;
 	dur_prefix_stat stat;
+	json_t *pins = json_array();
 	uint64_t entries;
 	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0) {
 		int rc = dur_stat(s.prefix, &stat);
+		if (rc == 0)
+			rc = add_readers(s.prefix, pins);
 		if (rc == 0)
 			rc = dur_snapshot(s.prefix, DUR_LATEST, NULL, &s.view);
 		if (rc == 0)
@@ -89,8 +134,9 @@ static int run(const struct args *args)
 		if (rc < 0)
 			status = fail(rc);
 		else
-			print_stat(&stat, entries, args->json);
+			print_stat(&stat, entries, json_incref(pins), args->json);
 	}
+	json_decref(pins);
 	return context_close(&s, status);
 }
 
@@ -102,7 +148,10 @@ const struct command cmd_stat = {
 	.operands = { "PREFIX" },
 	.required = 1,
 	.about = "Prints the states, the sizes and the processes of a prefix. The file's bytes\n"
-		 "belong to the newest state, to older states only, or are free to be used.",
+		 "belong to the newest state, to older states only (packed or not), are free to be\n"
+		 "used, or hold what the library itself keeps. \"on the disk\" leaves out what was\n"
+		 "given back to the file system. Last comes what each reading process alone holds\n"
+		 "back.",
 	.options = options,
 	.examples = "  duramen stat demo\n"
 		    "  duramen stat demo --json | jq .file_bytes",
