@@ -172,5 +172,25 @@ int file_verify(const struct file *file, const struct page *page, struct page_pt
 int file_grow(struct file *file, uint64_t pages, bool direct);
 /* Looks at the file's size anew (another process grew it). */
 int file_refresh(struct file *file);
+/* By how many pages a file of so many grows at least. */
+uint64_t file_step(uint64_t pages);
+
+/* ---- Holes: space given back to the file system (file_holes.c) ---- */
+
+/*
+ * Gives the space of n pages back; they read as zeros. 1: this file system cannot. Others: with
+ * message. In which states pages may be punched is the caller's affair.
+ */
+int file_punch(struct file *file, uint64_t no, uint64_t n);
+/*
+ * The first pages from `from` on, and below `to`, that have no space: *start and *n. 1: none below
+ * *start, which may lie behind `to`. Where the file system does not tell there are none.
+ */
+int file_hole(struct file *file, uint64_t from, uint64_t to, uint64_t *start, uint64_t *n);
+/*
+ * Space for n punched pages, before they are used: as file_grow(), with zeros, or only reserved if
+ * the caller is about to write all of them.
+ */
+int file_refill(struct file *file, uint64_t no, uint64_t n, bool direct);
 
 #endif

@@ -50,13 +50,20 @@ static int zeros_write(struct file *file, const void *zeros, uint64_t from, uint
 	return 0;
 }
 
+/* A piece of zeros that is all the kernel's one page: anonymous, never written. NULL: no memory. */
+static void *zeros_open(void)
+{
+	void *zeros = mmap(NULL, CHUNK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return zeros == MAP_FAILED ? NULL : zeros;
+}
+
 static int grow_to(struct file *file, uint64_t to)
 {
 	uint64_t from = pages_now(file);
-	/* Anonymous and never written: all of it is the kernel's one page of zeros. */
-	void *zeros = mmap(NULL, CHUNK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (zeros == MAP_FAILED)
-		return -errno;
+	void *zeros = zeros_open();
+	if (!zeros)
+		return -ENOMEM;
 	if (file->flags & FILE_MEMORY)
 		from = to - 1;
 	int r = zeros_write(file, zeros, from, to);
@@ -73,6 +80,13 @@ static int grow_failed(int r, uint64_t pages)
 	                    (pages + 255) >> 8);
 }
 
+uint64_t file_step(uint64_t pages)
+{
+	uint64_t step = pages / STEP_SHARE;
+
+	return step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
+}
+
 /* The caller holds `growing`. direct: zeros only where the system cannot promise the space. */
 static int grow_locked(struct file *file, uint64_t pages, bool direct)
 {
@@ -86,9 +100,7 @@ static int grow_locked(struct file *file, uint64_t pages, bool direct)
 		if (r != -EOPNOTSUPP)
 			return r ? grow_failed(r, pages) : refreshed;
 	}
-	uint64_t step = now / STEP_SHARE;
-	step = step < STEP_MIN ? STEP_MIN : step > STEP_MAX ? STEP_MAX : step;
-	uint64_t ahead = (now + step) & ~(uint64_t)(STEP_MIN - 1);
+	uint64_t ahead = (now + file_step(now)) & ~(uint64_t)(STEP_MIN - 1);
 	if (ahead > FILE_PAGES_MAX)
 		ahead = FILE_PAGES_MAX;
 	r = grow_to(file, pages > ahead ? pages : ahead);
@@ -112,4 +124,23 @@ int file_grow(struct file *file, uint64_t pages, bool direct)
 	int r = grow_locked(file, pages, direct);
 	pthread_mutex_unlock(&file->private->growing);
 	return r;
+}
+
+int file_refill(struct file *file, uint64_t no, uint64_t n, bool direct)
+{
+	int r = -EOPNOTSUPP;
+
+	if (file->flags & FILE_MEMORY)
+		return 0;
+	if (direct)
+		r = file->io->ops->reserve(file->io, no << PAGE_SHIFT, n << PAGE_SHIFT);
+	if (r == -EOPNOTSUPP) {
+		void *zeros = zeros_open();
+		r = zeros ? zeros_write(file, zeros, no, no + n) : -ENOMEM;
+		if (zeros)
+			munmap(zeros, CHUNK);
+	}
+	return r ? error_system(-r, "the space of %" PRIu64 " KiB that the page file had given back "
+	                        "cannot be had again; make room, or keep less history",
+	                        n << (PAGE_SHIFT - 10)) : 0;
 }

@@ -304,6 +304,11 @@ static int confirm_idle(struct store *store)
 	return rc;
 }
 
+static int64_t sooner(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
 int store_tick(struct store *store, int *next_ms)
 {
 	int64_t now = store_now_ms(), due = -1;
@@ -334,6 +339,8 @@ int store_tick(struct store *store, int *next_ms)
 		due = rc == 1 ? now + CONFIRM_IDLE_MS : -1;
 		rc = rc == 1 ? 0 : rc;
 	}
+	if (rc == 0)
+		due = sooner(due, give_back_tick(store, now));
 	*next_ms = due < 0 ? -1 : due <= now ? 0 : (int)(due - now);
 	return rc;
 }

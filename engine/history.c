@@ -22,6 +22,7 @@ int history_open(struct file *file, struct history **history)
 	h->file = file;
 	h->dead_next = UINT64_MAX;
 	runs_init(&h->free);
+	runs_init(&h->holes);
 	*history = h;
 	return 0;
 }
@@ -32,6 +33,8 @@ void history_close(struct history *history)
 		return;
 	history_queues_clear(history);
 	runs_free(&history->free);
+	runs_free(&history->holes);
+	free(history->looked.bits);
 	free(history->changed.bits);
 	free(history->folding.bits);
 	free(history->data.items);
@@ -381,7 +384,7 @@ int history_describe(struct history *history, const struct record *previous, str
 	s->commits = previous->state.commits + fresh;
 	s->file_pages = history->file_pages;
 	s->retained_pages = history->pending_data_pages + history->dead_pages + retired_data;
-	s->live_pages = history->file_pages - PAGE_FIRST - history->free.total - history->pending_pages -
+	s->live_pages = history->file_pages - PAGE_FIRST - history_free_total(history) - history->pending_pages -
 		history->dead_pages - retired;
 	record->drained = history->drained;
 	record->fold = history->is_folding ? s->number : history->fold;

@@ -95,8 +95,20 @@ int  history_retained_between(struct history *history, uint64_t birth, uint64_t 
 /* N of "last:N"; 0: every state is kept. */
 uint64_t history_keep_last(const char *keep);
 
-/* Pages of the file, and how many of them are free. */
-void history_size(const struct history *history, uint64_t *file_pages, uint64_t *free_pages);
+struct history_size {
+	uint64_t file_pages;
+	uint64_t free_pages;            /* to be used again, holes included */
+	uint64_t hole_pages;            /* of these, those whose space is known to be given back */
+	uint64_t taken_pages;           /* taken for commits since it was opened */
+};
+void history_size(const struct history *history, struct history_size *size);
+
+/*
+ * Gives free space back to the file system: whole runs, the highest first. It is as if their pages
+ * were overwritten: so only what is free is, which I1 and I2 allow. The turn and the lock are the
+ * caller's. *given: pages; 0: there was nothing, or this file system keeps what it has.
+ */
+int  history_give_back(struct history *history, const struct give_back *how, uint64_t *given);
 
 /* ---- Reading states (any thread; the newest is pinned by the caller) ---- */
 

@@ -37,7 +37,11 @@ struct history {
 	bool     loaded;
 	uint64_t at_state, at_record;   /* it stands at */
 	uint64_t file_pages;
-	struct runs free;
+	struct runs free;               /* pages to be used again, that have space */
+	struct runs holes;              /* and those whose space was given back, as far as known */
+	struct chunks looked;           /* chunks whose holes are known: none in `free` */
+	bool     keeps;                 /* the file system takes no space back */
+	uint64_t taken;                 /* pages taken for commits so far */
 	struct chunks changed, folding;
 	struct queue data, system;      /* wait for retention / for durability */
 	struct bucket *buckets;         /* wait for pins */
@@ -85,9 +89,28 @@ int  history_free_remove(struct history *history, uint64_t no, uint64_t n);
 int  history_changed(struct history *history, uint64_t no, uint64_t n);
 int  history_chunks_reserve(struct chunks *chunks, uint64_t chunk);
 void history_space_clear(struct history *history);
+/* The lowest place for n pages in a set of runs that does not cross a window. 0, 1: none. */
+int  history_fit(struct history *history, struct runs *runs, uint64_t n, uint64_t *no);
 /* Free pages of a chunk as a cell; 0: none. */
 size_t history_chunk_encode(const struct history *history, uint64_t chunk, uint8_t *to);
 int  history_chunk_decode(struct history *history, uint64_t chunk, const struct cell *cell);
+
+/* ---- history_holes.c ---- */
+/* Pages free and holes. */
+static inline uint64_t history_free_total(const struct history *history)
+{
+	return history->free.total + history->holes.total;
+}
+/*
+ * Takes what is a hole in [no, no + n) out of `free`. 0: nothing was, 1: something was (look for a
+ * place again), or negative.
+ */
+int  history_look(struct history *history, uint64_t no, uint64_t n);
+/* Space for n pages again, from holes, into `free`; ahead of use if that is not much. 1: no such hole. */
+int  history_refill(struct history *history, uint64_t n, bool direct, uint64_t *no);
+/* Calls fn for each run of free pages and holes that reaches into [from, to), until it returns false. */
+bool history_free_visit(const struct history *history, uint64_t from, uint64_t to,
+                        bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx);
 
 /* ---- history_release.c ---- */
 int  history_queue_push(struct queue *queue, const struct pending *entry);

@@ -47,6 +47,10 @@ int history_changed(struct history *history, uint64_t no, uint64_t n)
 void history_space_clear(struct history *history)
 {
 	runs_clear(&history->free);
+	runs_clear(&history->holes);
+	if (history->looked.n)
+		memset(history->looked.bits, 0, history->looked.n / 8);
+	history->keeps = false;
 	if (history->changed.n)
 		memset(history->changed.bits, 0, history->changed.n / 8);
 	if (history->folding.n)
@@ -75,35 +79,47 @@ static bool crosses(uint64_t no, uint64_t n)
 	return n <= WINDOW_PAGES && no >> FILE_WINDOW_SHIFT != (no + n - 1) >> FILE_WINDOW_SHIFT;
 }
 
-/* The lowest free place for n pages. */
-static bool find(const struct history *history, uint64_t n, uint64_t *no)
+int history_fit(struct history *history, struct runs *runs, uint64_t n, uint64_t *no)
 {
 	uint64_t from = 0, start, len;
 
-	while (runs_first_fit(&history->free, n, from, &start, &len)) {
+	while (runs_first_fit(runs, n, from, &start, &len)) {
 		uint64_t boundary = (start / WINDOW_PAGES + 1) * WINDOW_PAGES;
-		*no = start;
-		if (!crosses(start, n))
-			return true;
-		*no = boundary;
-		if (start + len >= boundary + n)
-			return true;
-		from = start + 1;
+		bool fits = !crosses(start, n);
+		*no = fits ? start : boundary;
+		if (!fits && start + len < boundary + n) {
+			from = start + 1;
+			continue;
+		}
+		int rc = runs == &history->free ? history_look(history, *no, n) : 0;
+		if (rc <= 0)
+			return rc;
 	}
-	return false;
+	return 1;
 }
 
-/* Makes the file long enough for n contiguous pages and takes them at its end. */
+/* Finds n contiguous pages where there is none among the free: in holes, or at the end of the file. */
 static int grow(struct history *history, uint64_t n, uint64_t *no)
 {
 	struct file *file = history->file;
-	uint64_t at = history->file_pages, start, len, pages;
+	uint64_t at, start, len, pages;
 	bool direct = n >= DIRECT_PAGES;
-	int rc;
+	int rc = history_refill(history, n, direct, no); /* what was given back comes first */
 
+	if (rc <= 0)
+		return rc;
 	/* free pages that end the file may be the start of it */
-	if (!direct && at > PAGE_FIRST && runs_holds(&history->free, at - 1, &start, &len, NULL))
-		at = start;
+	do {
+		at = history->file_pages;
+		rc = 0;
+		if (!direct && at > PAGE_FIRST &&
+		    runs_holds(&history->free, at - 1, &start, &len, NULL)) {
+			rc = history_look(history, start, len);
+			at = start;
+		}
+	} while (rc == 1);
+	if (rc < 0)
+		return rc;
 	if (crosses(at, n))
 		at = (at / WINDOW_PAGES + 1) * WINDOW_PAGES;
 	if (at + n > PAGE_NUMBER_MAX)
@@ -126,14 +142,16 @@ static int grow(struct history *history, uint64_t n, uint64_t *no)
 
 int history_take(struct history *history, uint64_t n, uint64_t *no)
 {
-	int rc = 0;
+	int rc = history_fit(history, &history->free, n, no);
 
-	if (!find(history, n, no))
+	if (rc == 1)
 		rc = grow(history, n, no);
 	if (rc == 0)
 		rc = history_free_remove(history, *no, n);
-	if (rc == 0)
+	if (rc == 0) {
 		file_forget_seen(history->file, *no, n);
+		history->taken += n;
+	}
 	return rc;
 }
 
@@ -181,7 +199,7 @@ static bool part(const struct history *history, uint64_t n, struct extent *exten
 }
 
 /* Takes n pages from the lowest holes; false: they do not fit cap extents (nothing is taken). */
-static bool scatter(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
+static bool scatter(const struct history *history, uint64_t n, struct extent *extents, unsigned cap,
                     unsigned *n_extents)
 {
 	uint64_t from = 0, start, len, got = 0;
@@ -200,33 +218,56 @@ static bool scatter(struct history *history, uint64_t n, struct extent *extents,
 	return true;
 }
 
+/* Several places, if free space passes half of what is live. 0, 1: one place at its end. */
+static int pieces(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
+                  unsigned *n_extents)
+{
+	uint64_t live = history->file_pages - PAGE_FIRST - history_free_total(history) -
+		history->pending_pages - history->dead_pages;
+	int rc;
+
+	do {
+		if (history->free.total < n || history->free.total <= live / 2 ||
+		    ((n > PART_PAGES || !part(history, n, extents, n_extents)) &&
+		     !scatter(history, n, extents, cap, n_extents)))
+			return 1;
+		rc = 0;
+		for (unsigned i = 0; i < *n_extents && rc == 0; i++)
+			rc = history_look(history, extents[i].no, extents[i].n);
+	} while (rc == 1); /* one was a hole */
+	return rc;
+}
+
 int history_extents(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
                     unsigned *n_extents)
 {
-	uint64_t live = history->file_pages - PAGE_FIRST - history->free.total - history->pending_pages -
-		history->dead_pages;
-	int rc = 0;
+	int rc = history_fit(history, &history->free, n, &extents[0].no);
 
-	*n_extents = 1;
-	if (!find(history, n, &extents[0].no) &&
-	    /* DESIGN: one run while there is room; scattered once free space passes half the live data */
-	    (history->free.total < n || history->free.total <= live / 2 ||
-	     ((n > PART_PAGES || !part(history, n, extents, n_extents)) &&
-	      !scatter(history, n, extents, cap, n_extents))))
+	/* DESIGN: one run while there is room; scattered once free space passes half the live data */
+	if (rc == 1 && (rc = pieces(history, n, extents, cap, n_extents)) == 0)
+		n = 0;
+	else if (rc == 1)
 		rc = grow(history, n, &extents[0].no);
-	if (*n_extents == 1)
+	if (n) {
 		extents[0].n = n;
-	for (unsigned i = 0; i < *n_extents && rc == 0; i++) {
+		*n_extents = 1;
+	}
+	for (unsigned i = 0; rc == 0 && i < *n_extents; i++) {
 		rc = history_free_remove(history, extents[i].no, extents[i].n);
 		file_forget_seen(history->file, extents[i].no, extents[i].n);
+		history->taken += extents[i].n;
 	}
 	return rc;
 }
 
-void history_size(const struct history *history, uint64_t *file_pages, uint64_t *free_pages)
+void history_size(const struct history *history, struct history_size *size)
 {
-	*file_pages = history->file_pages;
-	*free_pages = history->free.total;
+	*size = (struct history_size){
+		.file_pages = history->file_pages,
+		.free_pages = history_free_total(history),
+		.hole_pages = history->holes.total,
+		.taken_pages = history->taken,
+	};
 }
 
 /* ---- Chunks ---- */
@@ -267,12 +308,12 @@ size_t history_chunk_encode(const struct history *history, uint64_t chunk, uint8
 
 	to[0] = DUR_BYTES;
 	to[1] = CHUNK_RUNS;
-	if (runs_visit(&history->free, first, first + CHUNK_PAGES, add_run, &w))
+	if (history_free_visit(history, first, first + CHUNK_PAGES, add_run, &w))
 		return w.out == to + 2 ? 0 : (size_t)(w.out - to);
 	to[1] = CHUNK_BITMAP;
 	memset(to + 2, 0, BITMAP_BYTES);
 	w.out = to + 2;
-	runs_visit(&history->free, first, first + CHUNK_PAGES, add_bits, &w);
+	history_free_visit(history, first, first + CHUNK_PAGES, add_bits, &w);
 	return 2 + BITMAP_BYTES;
 }
 

@@ -330,6 +330,26 @@ bool runs_first_fit(const struct runs *runs, uint64_t n, uint64_t from, uint64_t
 	return tell(runs, best, start, len, NULL);
 }
 
+static uint32_t last_fit(const struct runs_node *nodes, uint32_t i, uint64_t n, uint64_t below)
+{
+	while (i && nodes[i].longest >= n) {
+		if (nodes[i].start < below) {
+			uint32_t best = last_fit(nodes, nodes[i].right, n, below);
+			if (best)
+				return best;
+			if (nodes[i].n >= n)
+				return i;
+		}
+		i = nodes[i].left;
+	}
+	return 0;
+}
+
+bool runs_last_fit(const struct runs *runs, uint64_t n, uint64_t below, uint64_t *start, uint64_t *len)
+{
+	return tell(runs, last_fit(runs->nodes, runs->root, n, below), start, len, NULL);
+}
+
 uint64_t runs_longest(const struct runs *runs)
 {
 	return runs->root ? runs->nodes[runs->root].longest : 0;

@@ -242,9 +242,9 @@ static void pages_by_kind(const struct store *store, const struct state *newest,
 	out->metadata_pages = PAGE_FIRST + newest->system_pages;
 	out->retained_pages = newest->retained_pages;
 	if (store->locked && store->loaded && store->head.state.number == newest->number) {
-		out->file_pages = store->file_pages;
+		out->file_pages = store->size.file_pages;
 		rest = out->file_pages - out->live_pages - out->metadata_pages;
-		out->retained_pages = rest - store->free_pages;
+		out->retained_pages = rest - store->size.free_pages;
 	}
 	rest = out->file_pages - out->live_pages - out->metadata_pages;
 	out->free_pages = rest - out->retained_pages;

@@ -178,10 +178,21 @@ void store_abort(struct txn *txn);
 /* Makes all visible states durable now (no-op if they are). */
 int store_sync(struct store *store);
 /*
- * What is due: flush async commits, confirm after idleness, let go of the lock if wanted. Called by the
- * host's background thread; *next_ms: when it wants to be called again, -1: after the next commit.
+ * What is due: flush async commits, confirm after idleness, give free space back, let go of the lock if
+ * wanted. Called by the host's background thread; *next_ms: when it wants to be called again, -1: after the next commit.
  */
 int store_tick(struct store *store, int *next_ms);
+/* What to give back to the file system, in pages. */
+struct give_back {
+	uint64_t reserve;               /* free pages to leave as they are */
+	uint64_t run;                   /* no run shorter than this */
+	uint64_t pages;                 /* at most so many */
+};
+/*
+ * Gives free space back, if this process wrote the newest state and nobody writes now; *given: how
+ * much, 0 else. store_tick() calls it with what is worthwhile. Takes the turn.
+ */
+int store_give_back(struct store *store, const struct give_back *how, uint64_t *given);
 /* Lets go of the writer lock between processes (everything is flushed first), even if it is to be held. */
 int store_let_go(struct store *store);
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the store share: turn.c (turns among threads, the lock between processes),
- * flush.c (slots, group flushes, publishing, confirmation), commit.c, recover.c, store.c. Nobody
+ * flush.c (slots, group flushes, publishing, confirmation), give_back.c, commit.c, recover.c, store.c. Nobody
  * else includes this.
  *
  * A commit passes through these states; each function named is the one that makes the step:
@@ -51,6 +51,17 @@ struct waiter {
 struct settled {
 	uint64_t number, record;
 	uint64_t oldest; /* the oldest state it retains */
+};
+
+/* When to give space back (give_back.c). */
+struct giving {
+	int64_t next_ms;  /* not before; 0: nothing is planned */
+	int64_t aged_ms;  /* when `use` was halved last */
+	uint64_t use;     /* pages that commits took lately */
+	uint64_t taken;   /* size.taken_pages as of then */
+	bool going;       /* it has begun: on until the reserve is all there is */
+	bool rests;       /* nothing to give, as long as the file's size is `seen` */
+	struct history_size seen;
 };
 
 struct store {
@@ -103,7 +114,8 @@ struct store {
 	int64_t async_since_ms; /* when the oldest unflushed async commit was submitted */
 	int64_t active_ms;      /* the last flush or commit */
 	uint64_t flushes;
-	uint64_t file_pages, free_pages; /* as of the end of the last turn */
+	struct history_size size; /* as of the end of the last turn */
+	struct giving giving;
 };
 
 /* A slot write and its flush. */
@@ -166,6 +178,14 @@ int confirm(struct store *store);
 void flush_enqueue(struct store *store, const struct record *record, bool async);
 int flush_reserve(struct store *store);
 bool store_confirmed(const struct store *store);
+
+/* ---- give_back.c ---- */
+
+/*
+ * Gives a slice of free space back if it is time and worthwhile; when to come again: ms, or -1. The
+ * mutex is not held.
+ */
+int64_t give_back_tick(struct store *store, int64_t now_ms);
 
 /* ---- recover.c ---- */
 

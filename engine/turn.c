@@ -122,7 +122,7 @@ void turn_end(struct store *store)
 	struct waiter *first = store->waiters;
 
 	if (store->history)
-		history_size(store->history, &store->file_pages, &store->free_pages);
+		history_size(store->history, &store->size);
 	store->turn_taken = false;
 	if (first) {
 		if (now_us() - first->since_us > WAITER_PATIENCE_US) {

@@ -201,6 +201,20 @@ static void gate_start(struct io *io, uint64_t offset, uint64_t len)
 	inner->ops->start(inner, offset, len);
 }
 
+static int gate_punch(struct io *io, uint64_t offset, uint64_t len)
+{
+	struct io *inner = ((struct gate *)io)->inner;
+
+	return inner->ops->punch(inner, offset, len);
+}
+
+static int gate_reserve(struct io *io, uint64_t offset, uint64_t len)
+{
+	struct io *inner = ((struct gate *)io)->inner;
+
+	return inner->ops->reserve(inner, offset, len);
+}
+
 static void gate_no_close(struct io *io)
 {
 	(void)io; /* lives as long as the machine */
@@ -211,6 +225,8 @@ static const struct io_ops gate_ops = {
 	.write = gate_write,
 	.write_sync = gate_write_sync,
 	.start = gate_start,
+	.punch = gate_punch,
+	.reserve = gate_reserve,
 	.close = gate_no_close,
 };
 

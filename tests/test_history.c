@@ -81,6 +81,13 @@ static void runs_agree(const struct runs *runs, const struct map *m)
 	ck_assert(runs_first_fit(runs, want, no, &at, &len) == there);
 	if (there)
 		ck_assert(at == start && len == n);
+
+	there = false; /* the highest one that starts below no */
+	for (i = no; i-- > 0 && !there;)
+		there = run_at(m, i, &start, &n) && start == i && n >= want;
+	ck_assert(runs_last_fit(runs, want, no, &at, &len) == there);
+	if (there)
+		ck_assert(at == start && len == n);
 }
 
 static void map_add(struct map *m, uint64_t start, uint64_t n, bool merge)

@@ -5,7 +5,7 @@
  * repeated. A model knows every state ever submitted. After each recovery: the newest state is one
  * of them, with exactly its values; nothing acknowledged is missing, nothing goes back on the same
  * boot, no number comes twice, what a reader has pinned stays, and every page of the file is
- * accounted for.
+ * accounted for. Between all that free space is given back to the file system, to the last page.
  */
 #include <check.h>
 #include <errno.h>
@@ -36,6 +36,7 @@ struct world {
 	bool lost; /* a flush failed on this boot: the cache may be all there is */
 	uint64_t pin_record[KIT_PINS];
 	unsigned recoveries, fallbacks, commits;
+	uint64_t given; /* pages, to the file system */
 };
 
 #define must(w, condition)                                                              \
@@ -255,6 +256,25 @@ static void pin(struct world *w, struct process *p)
 	}
 }
 
+/* Gives back whatever is free, to the last page; it may be this that finds a recovery due. */
+static int give_back(struct world *w, struct process *p)
+{
+	struct give_back how = { .run = 1 + machine_random(&w->m, 3),
+		.reserve = machine_random(&w->m, 2) ? 0 : machine_random(&w->m, 1000),
+		.pages = 1 + machine_random(&w->m, 400) };
+	struct store_stat before, after;
+	uint64_t given;
+	int rc;
+
+	store_stat(p->store, NULL, &before);
+	rc = store_give_back(p->store, &how, &given);
+	store_stat(p->store, NULL, &after);
+	if (rc == 0 && !p->dead && after.epoch != before.epoch && !after.failed)
+		recovered(w, p);
+	w->given += given;
+	return rc;
+}
+
 static int act(struct world *w, struct process *p)
 {
 	int rc = 0;
@@ -279,6 +299,8 @@ static int act(struct world *w, struct process *p)
 		else
 			all_must_be(w, p);
 		break;
+	case 5:
+	case 6: rc = give_back(w, p); break;
 	case 4:
 		rc = process_detach(p);
 		if (rc == 0 && w->m.words.clean)
@@ -334,7 +356,7 @@ static void step(struct world *w, int i)
 		power_cut(w);
 }
 
-static void history(uint64_t seed, const char *keep, unsigned steps, unsigned totals[3])
+static void history(uint64_t seed, const char *keep, unsigned steps, unsigned totals[4])
 {
 	struct world w = { .seed = seed };
 
@@ -352,19 +374,21 @@ static void history(uint64_t seed, const char *keep, unsigned steps, unsigned to
 	totals[0] += w.recoveries;
 	totals[1] += w.m.logged[4];
 	totals[2] += w.commits;
+	totals[3] += (unsigned)w.given;
 	machine_free(&w.m);
 	free(w.made);
 }
 
 static void histories(const char *keep, unsigned rounds, unsigned steps)
 {
-	unsigned totals[3] = { 0 };
+	unsigned totals[4] = { 0 };
 	uint64_t seed = kit_seed();
 
 	for (unsigned i = 0; i < rounds; i++)
 		history(seed + i, keep, steps, totals);
-	fprintf(stderr, "%s, %u histories: %u commits, %u recoveries, %u warnings\n", keep, rounds,
-	        totals[2], totals[0], totals[1]);
+	fprintf(stderr, "%s, %u histories: %u commits, %u recoveries, %u warnings, %u pages "
+	        "given back\n", keep, rounds, totals[2], totals[0], totals[1], totals[3]);
+	ck_assert_uint_gt(totals[3], 0);
 }
 
 START_TEST(random_histories_that_keep_all)
