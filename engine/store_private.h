@@ -28,7 +28,7 @@ enum {
 	CONFIRM_IDLE_MS = 1000,
 	ASYNC_MS = 100,
 	/* Async commits may hold back so many pages, or a quarter of what lives. */
-	HELD_PAGES = 16 << 20 >> PAGE_SHIFT,
+	HELD_PAGES = 4 << 20 >> PAGE_SHIFT,
 	LARGE_BYTES = 16 << 20,   /* a commit that writes more flushes its pages before its slot */
 	WAITER_PATIENCE_US = 500, /* a thread that waited longer gets the next turn handed over */
 };
