@@ -680,10 +680,53 @@ typedef struct dur_change {
 	uint64_t  state;        /* log and watch: the state that made it; diff: 0 */
 	int64_t   time_ns;      /* when that state was committed; diff: 0 */
 	uint32_t  kind, pad;    /* enum dur_change_kind */
-	dur_value path;         /* DUR_PATH from where you asked; goes into get and put as it is */
+	dur_value path;         /* DUR_PATH from the collections compared, of log and watch from the
+	                           catalog: get and put take it as it is */
 	dur_value old, now;     /* DUR_ABSENT where there is none */
 } dur_change;
 
+/*
+ * Opens an iterator over what leads from old to now: two collections of one kind, of any views that
+ * come from one dur_attach(), whichever is the older; {0} for one of them: an empty one.
+ * dur_next_change() gives the entries that differ in key order, DUR_NONE at the end. r (NULL: all)
+ * as for dur_scan(): part is cut by the counts of old (of now if old is {0}), skip and limit count
+ * changes. A value counts as changed if its type, its tag or its content is another one; one that
+ * was put again as it was does not. Through writes in a transaction, and its commit, it goes on
+ * behind the last key it gave.
+ * Lives: until dur_iter_close() or the close of now's view (of old's if now is {0}); if the other
+ * view is closed first, its steps answer DUR_E_STALE. What a row lends also ends as what its views
+ * lend (BORROWING).
+ * Errors: DUR_E_TYPE (of two kinds), DUR_E_MISUSE (of two prefixes, both {0}), those of dur_scan().
+ * Threads: the view's, and no other may use the other view meanwhile. Cost: in proportion to what
+ * differs: pages that both share are not read. dur_cost() counts those that are.
+ */
+int dur_diff(dur_coll old, dur_coll now, const dur_range *r, dur_iter **it);
+/*
+ * Opens an iterator over the changes made after the state `after` (DUR_LATEST: the newest), oldest
+ * first: of each state, in key order, what differs from the state before it. States without changes
+ * give nothing. path: only the entry there (DUR_PATH or DUR_STEPS, of one step in this release);
+ * NULL or "": all. flags: COALESCE gives, at each look, what differs between the last state seen
+ * and the newest, as of that one state.
+ * dur_next_change() never waits: DUR_NONE says that it is level with the newest state; sleep in
+ * dur_wait() or on dur_poll_fd(), then go on:
+ *
+ *	rc = dur_watch(p, NULL, DUR_LATEST, 0, &it);
+ *	while (rc == 0 && dur_wait(p, state, -1, &state) == 0)
+ *		while ((rc = dur_next_change(it, &c)) == 0)
+ *			printf("%.*s\n", (int)c.path.len, c.path.str);
+ *
+ * All changes of a state have been given when one of another state, or DUR_NONE, comes: its number
+ * is then the `after` to resume from, without a gap or a repeat.
+ * The last state seen and the one being given stay open, so that retention cannot take them; states
+ * behind them it can. A watch that lags under "last:100" may so miss one: it then answers
+ * DUR_E_GONE, at each step. One with COALESCE needs no other states and never does.
+ * States are seen when they are visible, before they are on disk, if they are ASYNC.
+ * Lives: until dur_iter_close(); dur_detach() is refused until then.
+ * Errors: DUR_E_GONE (after is not retained, or is no state yet), DUR_E_TYPE (a path of several
+ * steps), those of Elements for a path.
+ * Threads: any, one at a time. Cost: a snapshot and a diff a state; when level, a load.
+ */
+int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t flags, dur_iter **it);
 /*
  * Gives the next change of an iterator over changes. DUR_NONE: there is none; what that means is
  * said where the iterator is opened. An iterator of either kind takes its own steps only:
@@ -693,6 +736,18 @@ typedef struct dur_change {
  * Threads: the iterator's view's; one that has no view of yours: one at a time.
  */
 int dur_next_change(dur_iter *it, dur_change *change);
+
+/*
+ * The transaction becomes what the snapshot is: its own writes too give way to it. Other states,
+ * labels and the retention are not touched; commit it as any other. snap: of the same prefix.
+ * A failure after the first change leaves something in between, which can only be closed: its
+ * commit is refused, with DUR_LENIENT too.
+ * Errors: DUR_E_MISUSE (another prefix, or not a snapshot), DUR_E_READ_ONLY (txn is none), those of
+ * a write. Like them all it bars the commit.
+ * Threads: the views'. Cost: that of dur_diff(), and a write for each entry that differs. Pages that
+ * the transaction still has are shared, the rest is written anew.
+ */
+int dur_restore(dur_view *txn, dur_view *snap);
 
 /*
  * Sets the retention: "all", or "last:100": the newest 100 states. Durable on return, as a commit
@@ -755,8 +810,9 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out);
  */
 int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n);
 /*
- * What a view has cost since it was opened: counts and bytes. pages_read and pages_unpacked are of
- * views that do not read the mapping: 0 in this release. Threads: the view's. Cost: O(1).
+ * What a view has cost since it was opened: counts and bytes. pages_read: what diffs and restores
+ * have read of it; other reads of the mapping are not counted. pages_unpacked: 0 in this release.
+ * Threads: the view's. Cost: O(1).
  */
 int dur_cost(const dur_view *v, dur_view_cost *out);
 /*

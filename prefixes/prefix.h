@@ -60,7 +60,7 @@ struct dur_view {
 	dur_iter *iter_spare;           /* model: closed ones, kept for the next */
 	void   (*model_end)(dur_view *v, bool forget);  /* closes iterators; forget: frees all */
 	struct key_arena arena;         /* what decoding the last value put together */
-	uint64_t written_bytes, peak_bytes;
+	uint64_t written_bytes, peak_bytes, pages_read;
 	dur_view *next_made, *next_spare;
 	void    *nth;                   /* model: the cursor of dur_nth() */
 };

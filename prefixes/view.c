@@ -398,8 +398,8 @@ void dur_close(dur_view *v)
 	if (v->kind == VIEW_TXN && v->txn)
 		store_abort(v->txn);
 	v->txn = NULL;
-	if (unlikely(v->written_bytes | v->peak_bytes))
-		v->written_bytes = v->peak_bytes = 0; /* the next view has cost nothing yet */
+	if (unlikely(v->written_bytes | v->peak_bytes | v->pages_read)) /* the next has cost nothing yet */
+		v->written_bytes = v->peak_bytes = v->pages_read = 0;
 	unpin(v);
 	view_give(v);
 }
@@ -418,6 +418,7 @@ int dur_cost(const dur_view *v, dur_view_cost *out)
 	if (!out)
 		return error_set(DUR_E_MISUSE, "dur_cost() needs a place for the figures");
 	*out = (dur_view_cost){
+		.pages_read = v->pages_read,
 		.written_bytes = v->written_bytes,
 		.memory_peak_bytes = v->peak_bytes,
 	};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dur_watch(): the states after one, in order (prefixes/follow.h), and of each what differs from the one
+ * before, at or below a path. Two snapshots are open while a difference is read, one of the last state seen
+ * otherwise: so from there on nothing that the watch has reached can be lost to it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "model/changes.h"
+#include "model/iter.h"
+#include "prefixes/follow.h"
+
+struct watch {
+	struct follow follow;
+	bool coalesce;
+	dur_view *seen;                 /* the last state all of whose changes were given */
+	dur_view *next;                 /* the one whose changes are being given; NULL: none */
+	bool begun;                     /* with that */
+	int64_t time_ns;                /* its */
+	bool bounded;
+	struct element_key key;         /* the path; bounded: this key alone */
+	uint8_t behind[TREE_KEY_MAX + 2];
+	struct changes changes;
+};
+
+static int begin(struct watch *w)
+{
+	struct tree_bounds bounds = { 0 };
+
+	if (w->bounded)
+		bounds = (struct tree_bounds){ .from = w->behind, .from_len = w->key.len,
+			.to = w->behind, .to_len = w->key.len + 1 };
+	return changes_open(&w->changes, w->seen, w->next, &bounds);
+}
+
+static int watch_next(void *ctx, dur_change *change)
+{
+	struct watch *w = ctx;
+	struct tree_change step;
+	int rc;
+
+	for (;;) {
+		if (!w->next) {
+			rc = follow_next(&w->follow, w->coalesce, &w->next, &w->time_ns);
+			if (rc != 0)
+				return rc;
+		}
+		if (!w->begun) {
+			rc = begin(w);
+			if (rc < 0)
+				return rc;
+			w->begun = true;
+		}
+		rc = changes_step(&w->changes, &step);
+		if (rc <= 0)
+			break;
+		dur_close(w->seen);
+		w->seen = w->next;
+		w->next = NULL;
+		w->begun = false;
+	}
+	if (rc == 0)
+		rc = changes_row(&w->changes, &step, change);
+	change->state = dur_state(w->next);
+	change->time_ns = w->time_ns;
+	return rc;
+}
+
+static void watch_end(void *ctx)
+{
+	struct watch *w = ctx;
+
+	changes_end(&w->changes);
+	dur_close(w->next);
+	dur_close(w->seen);
+	free(w);
+}
+
+static const struct change_kind watch_kind = { watch_next, watch_end };
+
+/* The key that the path names; this release has no collections below the catalog. */
+static int take_path(struct watch *w, const dur_value *path)
+{
+	bool self = true;
+	int rc = 0;
+
+	if (path && path->type != DUR_PATH && path->type != DUR_STEPS)
+		return error_set(DUR_E_MISUSE, "dur_watch() takes a path: DUR_PATH() or DUR_STEPS()");
+	if (path)
+		rc = collection_key(dur_root(w->seen), path, false, &w->key, &self);
+	if (rc == DUR_NONE)
+		rc = error_set(DUR_E_TYPE, "this version keeps scalars in the catalog only, so a path to watch "
+		               "has one step");
+	if (rc < 0)
+		return rc;
+	w->bounded = !self;
+	if (w->bounded) { /* nothing lies between a key and that key with 00 behind it */
+		memcpy(w->behind, w->key.bytes, w->key.len);
+		w->behind[w->key.len] = 0;
+	}
+	return 0;
+}
+
+int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t flags, dur_iter **it)
+{
+	dur_view *anchor;
+	struct watch *w;
+	int rc = prefix_check(p);
+
+	if (it)
+		*it = NULL;
+	if (rc < 0)
+		return rc;
+	if (!it)
+		return error_set(DUR_E_MISUSE, "dur_watch() needs a place for the iterator");
+	if (flags & ~(uint32_t)DUR_COALESCE)
+		return error_set(DUR_E_MISUSE, "dur_watch() takes no flag but DUR_COALESCE");
+	w = calloc(1, sizeof *w);
+	if (!w)
+		return error_system(ENOMEM, "opening a watch");
+	w->coalesce = flags & DUR_COALESCE;
+	rc = follow_start(&w->follow, p, after, &w->seen);
+	if (rc == 0)
+		rc = take_path(w, path);
+	if (rc == 0)
+		rc = view_anchor(p, &anchor);
+	if (rc < 0) {
+		watch_end(w);
+		return rc;
+	}
+	return iter_open_changes(anchor, true, &watch_kind, w, it);
+}
