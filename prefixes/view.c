@@ -171,8 +171,6 @@ static int open_old(dur_view *v, uint64_t state)
 		return rc;
 	v->tree = then.catalog;
 	v->state = state;
-	v->newest = newest.state;
-	v->newest_record = newest.record;
 	return 0;
 }
 
@@ -196,8 +194,7 @@ static int open_durable(dur_view *v)
 		coord_load(s->coord, &after);
 		if (after.durable == before.durable &&
 		    store_durable(s->store, before.durable, &record) == 0) {
-			v->state = v->newest = before.durable;
-			v->newest_record = record;
+			v->state = before.durable;
 			return store_catalog(s->store, v->state, record, &v->tree);
 		}
 		unpin(v);
@@ -214,8 +211,7 @@ static int open_latest(dur_view *v)
 
 	if (likely(rc == 0))
 		rc = store_catalog(s->store, newest.state, newest.record, &v->tree);
-	v->state = v->newest = newest.state;
-	v->newest_record = newest.record;
+	v->state = newest.state;
 	return rc;
 }
 
@@ -382,8 +378,7 @@ int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
 	v->pin = pin;
 	v->writes++;
 	v->written_bytes = made.number == v->state ? made.written_bytes : 0;
-	v->state = v->newest = made.number;
-	v->newest_record = made.record;
+	v->state = made.number;
 	if (state)
 		*state = made.number;
 	keeper_wake(s, co.async);

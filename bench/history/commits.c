@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything kept: what a commit adds to the file, and what it costs to read the past. A cold read
+ * is one by a new process after the file has left the page cache; no other process has it mapped
+ * then, for what is mapped does not leave.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "history.h"
+
+enum { COLD = 20, SCANS = 5 };
+
+/* Back from the newest by half the history, give or take a twentieth. */
+static uint64_t some_old(struct past *past)
+{
+	uint64_t n = past->commits;
+
+	return n / 2 - n / 20 + data_below(&past->random, n / 10 + 1);
+}
+
+static void report_commits(struct past *past, double *took)
+{
+	for (uint64_t i = 0; i < past->commits; i++)
+		took[i] *= 1e6;
+	report(&(struct row){ "durable commit, all kept, p50", "us",
+		median(took, past->commits), 0, false });
+}
+
+static void report_reads(struct past *past, const struct settings *o)
+{
+	double *took = calloc(o->samples, sizeof(*took)), old[SCANS], newest[SCANS];
+
+	SURE(took, "there is enough memory");
+	for (uint32_t i = 0; i < o->samples; i++)
+		took[i] = past_get(past, some_old(past)) * 1e6;
+	report(&(struct row){ "open half the history back and get, warm, p50", "us",
+		median(took, o->samples), 50, false });
+	free(took);
+	for (int i = 0; i < SCANS; i++) {
+		newest[i] = past_scan(past, past->commits);
+		old[i] = past_scan(past, some_old(past));
+	}
+	report(&(struct row){ "full scan, old : newest", "x",
+		median(newest, SCANS) / median(old, SCANS), 0.25, true });
+}
+
+/* ---- Cold ---- */
+
+static void leave_cache(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	SURE(fd >= 0 && fsync(fd) == 0, "the page file can be opened and flushed");
+	SURE(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0, "the file leaves the page cache");
+	close(fd);
+}
+
+/* In a child: attaches, and then opens an old state and gets from it. */
+static void cold_child(const struct settings *o, struct past *past, uint64_t commits, int to)
+{
+	dur_workspace *ws;
+	double took;
+
+	NEED(dur_workspace_open(o->dir, NULL, &ws));
+	NEED(dur_attach(ws, "past", DUR_READ_ONLY, NULL, &past->prefix));
+	took = past_get(past, commits);
+	SURE(write(to, &took, sizeof(took)) == sizeof(took), "the parent is there");
+	_exit(0);
+}
+
+/* The prefix is detached. */
+static double cold_get(const struct settings *o, struct past *past)
+{
+	char path[4096];
+	uint64_t commits = some_old(past);
+	double took;
+	int pipes[2], status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/past.dur", o->dir);
+	leave_cache(path);
+	SURE(pipe(pipes) == 0, "there is a pipe");
+	past->random++;
+	pid = fork();
+	SURE(pid >= 0, "there is a process");
+	if (pid == 0)
+		cold_child(o, past, commits, pipes[1]);
+	close(pipes[1]);
+	SURE(read(pipes[0], &took, sizeof(took)) == sizeof(took), "the child has measured");
+	close(pipes[0]);
+	waitpid(pid, &status, 0);
+	return took;
+}
+
+static void report_cold(dur_workspace *ws, struct past *past, const struct settings *o)
+{
+	double took[COLD];
+
+	NEED(dur_detach(past->prefix));
+	for (int i = 0; i < COLD; i++)
+		took[i] = cold_get(o, past) * 1e6;
+	report(&(struct row){ "the same, cold", "us", median(took, COLD), 1000, false });
+	NEED(dur_attach(ws, "past", 0, NULL, &past->prefix));
+}
+
+void section_past(dur_workspace *ws, const struct settings *o)
+{
+	double *took = calloc(o->commits, sizeof(*took));
+	uint64_t before;
+	struct past past;
+
+	SURE(took, "there is enough memory");
+	past_open(&past, ws, "past", "all", o->entries, o->commits, o->seed);
+	before = past_disk_bytes(&past, o->dir);
+	for (uint64_t i = 0; i < o->commits; i++) {
+		double start = seconds();
+		past_commit(&past, 0);
+		took[i] = seconds() - start;
+	}
+	report_commits(&past, took);
+	free(took);
+	report(&(struct row){ "file, a commit", "bytes",
+		(double)(past_disk_bytes(&past, o->dir) - before) / (double)o->commits, 400, false });
+	report_reads(&past, o);
+	report_cold(ws, &past, o);
+	past_close(&past);
+	NEED(dur_drop(ws, "past"));
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * duramen-bench-history: what history costs. One table: what was measured, how much it may be, and
+ * whether it is. Every answer is checked on the way (data.h tells whose a value is and how often it
+ * was written), so a wrong one ends the run. docs/performance.md says what the rows mean.
+ */
+#ifndef BENCH_HISTORY_H
+#define BENCH_HISTORY_H
+#include <duramen.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "bench/data.h"
+
+struct settings {
+	uint64_t entries;       /* of the prefix whose history is looked at */
+	uint64_t commits;       /* one-key commits on it */
+	uint64_t space_commits; /* under "last:100" */
+	uint64_t big;           /* entries of the prefix that is compared */
+	uint32_t samples;       /* of what is timed one by one */
+	uint64_t seed;
+	bool     json;
+	char     dir[4000];     /* a folder made for this run, removed at its end */
+};
+
+/* A prefix of entries and what was done to it. */
+struct past {
+	dur_prefix   *prefix;
+	struct data   data;
+	uint64_t      random;
+	uint32_t     *generation;       /* of each entry now */
+	uint64_t      commits;
+	uint32_t     *entry;            /* that a commit put a new value to, by commit */
+	uint64_t     *state;            /* that it made; [0] is that of the load */
+};
+
+/* A row of the table. limit 0: none; the value may be at most that, or with `least` at least. */
+struct row {
+	const char *name, *unit;
+	double      value, limit;
+	bool        least;
+};
+
+/* ---- main.c ---- */
+
+void report(const struct row *row);
+/* What must not fail: says what did, and where, and ends the run. */
+#define NEED(call) need((call), #call, __FILE__, __LINE__)
+int need(int result, const char *call, const char *file, int line);
+/* What must be so. */
+#define SURE(truth, what) sure((truth), (what), __FILE__, __LINE__)
+void sure(bool truth, const char *what, const char *file, int line);
+
+/* ---- past.c ---- */
+
+/* Makes the prefix `name` with all entries, in one commit, and memory for so many commits more. */
+void past_open(struct past *past, dur_workspace *ws, const char *name, const char *keep,
+               uint64_t entries, uint64_t commits, uint64_t seed);
+void past_close(struct past *past);
+/* A commit that gives a random entry its next value. */
+void past_commit(struct past *past, uint32_t flags);
+/* The generation that an entry had after the first so many commits. */
+uint32_t past_generation(const struct past *past, uint32_t entry, uint64_t commits);
+/* Reads all of the state after so many commits, and sees that it is right. Seconds. */
+double past_scan(const struct past *past, uint64_t commits);
+/* Opens that state, gets a random entry, closes it. Seconds; *wrong counts wrong answers. */
+double past_get(struct past *past, uint64_t commits);
+/* What the file takes up on the disk, once all is there. */
+uint64_t past_disk_bytes(const struct past *past, const char *dir);
+double seconds(void);
+/* Sorts. */
+double median(double *list, size_t n);
+
+/* ---- The sections: one for each group of rows ---- */
+
+void section_past(dur_workspace *ws, const struct settings *o);          /* commits.c */
+void section_space(dur_workspace *ws, const struct settings *o);         /* space.c */
+void section_changes(dur_workspace *ws, const struct settings *o);       /* changes.c */
+
+#endif /* BENCH_HISTORY_H */
