@@ -8,6 +8,7 @@
  * same.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <syslog.h>
@@ -111,14 +112,42 @@ static void turn_leave(struct store *store)
 	pthread_mutex_unlock(&store->mutex);
 }
 
-/* The turn and the lock are this thread's: a number, and memory that stands at the head. */
-static int turn_prepare(struct store *store, struct transaction *x)
+/*
+ * The number of a received state. One that was handed out before, or that a recovery skipped, may
+ * be taken: a copy makes its own states visible only once they are durable (record_finish), and
+ * then they are the head. So below this number and above the head nothing was ever seen. The
+ * mutex is held.
+ */
+static int number_give(struct store *store, uint64_t wanted, uint64_t *number)
+{
+	if (wanted <= store->head.state.number)
+		return error_set(DUR_E_RANGE,
+		                 "state %" PRIu64 " is to be received, but there is state %" PRIu64
+		                 " already",
+		                 wanted, store->head.state.number);
+	if (wanted < store->next) {
+		*number = wanted;
+		return 0;
+	}
+	if (wanted > store->next) /* a gap says nothing about how busy the writer is */
+		store->next_at_slot = wanted;
+	store->next = wanted;
+	return number_take(store, number);
+}
+
+/*
+ * The turn and the lock are this thread's: a number (0: the next), and memory that stands at the
+ * head.
+ */
+static int turn_prepare(struct store *store, struct transaction *x, uint64_t number)
 {
 	bool stands;
 	int rc;
 
 	pthread_mutex_lock(&store->mutex);
-	rc = store->failed ? store_failed_error() : number_take(store, &x->txn.number);
+	rc = store->failed ? store_failed_error() :
+	     number        ? number_give(store, number, &x->txn.number) :
+	                     number_take(store, &x->txn.number);
 	x->generation = store->generation;
 	pthread_mutex_unlock(&store->mutex);
 	if (rc < 0)
@@ -128,7 +157,8 @@ static int turn_prepare(struct store *store, struct transaction *x)
 	return stands ? 0 : history_load(store->history, &store->head);
 }
 
-int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, struct txn **txn)
+static int begin(struct store *store, uint64_t number, int timeout_ms, uint64_t memory_bytes,
+                 struct txn **txn)
 {
 	int64_t deadline = store_deadline(timeout_ms);
 	struct transaction *x;
@@ -153,7 +183,7 @@ int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, stru
 	if (rc == 0)
 		rc = lock_take(store, deadline);
 	if (rc == 0)
-		rc = turn_prepare(store, x);
+		rc = turn_prepare(store, x, number);
 	if (rc == 0)
 		rc = dirty_open(&x->txn.dirty, store->file, x->txn.number,
 		                memory_bytes ? memory_bytes : store->memory_bytes,
@@ -172,6 +202,38 @@ int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, stru
 	dirty_root(&x->txn.dirty, &x->txn.system.root);
 	*txn = &x->txn;
 	return 0;
+}
+
+int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, struct txn **txn)
+{
+	return begin(store, 0, timeout_ms, memory_bytes, txn);
+}
+
+int store_begin_at(struct store *store, uint64_t number, int timeout_ms, uint64_t memory_bytes,
+                   struct txn **txn)
+{
+	return begin(store, number, timeout_ms, memory_bytes, txn);
+}
+
+void store_skip_to(struct txn *txn, uint64_t next)
+{
+	struct store *store = txn->store;
+
+	pthread_mutex_lock(&store->mutex);
+	if (next > store->next)
+		store->next = store->next_at_slot = next;
+	pthread_mutex_unlock(&store->mutex);
+}
+
+uint64_t store_next(struct txn *txn)
+{
+	struct store *store = txn->store;
+	uint64_t next;
+
+	pthread_mutex_lock(&store->mutex);
+	next = store->next;
+	pthread_mutex_unlock(&store->mutex);
+	return next;
 }
 
 void store_abort(struct txn *txn)
@@ -348,13 +410,18 @@ static void record_start(struct commit *c, const struct commit_options *options)
 
 	s->number = txn->number;
 	s->previous = head->state.number;
-	s->time_ns = time_after(head->state.time_ns);
+	s->time_ns = options->received ? options->received->time_ns
+	                               : time_after(head->state.time_ns);
 	s->system_pages = (uint32_t)(head->state.system_pages + txn->dirty.system_pages);
 	if (options->label)
 		strcpy(s->label, options->label);
 	strcpy(s->keep, options->keep ? options->keep : head->state.keep);
-	if (options->keep && txn->catalog.root.no == txn->base.catalog.root.no)
+	if (options->received)
+		memcpy(s->origin, options->received->origin, sizeof s->origin);
+	else if (options->keep && txn->catalog.root.no == txn->base.catalog.root.no)
 		s->flags |= STATE_MAINTENANCE;
+	if (s->flags & STATE_MAINTENANCE) /* what it holds is still the copy's */
+		memcpy(s->origin, head->state.origin, sizeof s->origin);
 	c->record.epoch = store->epoch;
 	c->record.salt = store->salt;
 	c->record.previous_record = head->state.record;
@@ -364,8 +431,15 @@ static void record_start(struct commit *c, const struct commit_options *options)
 	c->record.n_retired = txn->dirty.n_retired;
 }
 
+static bool is_copy(const struct state *s)
+{
+	static const uint8_t none[sizeof s->origin];
+
+	return memcmp(s->origin, none, sizeof none) != 0;
+}
+
 /* The pages have their places: the record is filled, encoded and joined to them. */
-static int record_finish(struct commit *c)
+static int record_finish(struct commit *c, const struct commit_options *options)
 {
 	struct state *s = &c->record.state;
 	const struct txn *txn = &c->x->txn;
@@ -377,12 +451,14 @@ static int record_finish(struct commit *c)
 		return rc;
 	s->catalog = txn->catalog;
 	s->system = txn->system;
-	if (c->record.flushed)
+	if (c->record.flushed || (!options->received && is_copy(&c->store->head.state)))
 		c->async = false;
 	s->flags |= c->async ? STATE_ASYNC : 0;
 	rc = history_describe(c->store->history, &c->store->head, &c->record);
 	if (rc < 0)
 		return rc;
+	if (options->received)
+		s->commits = options->received->commits;
 	end = s->record + s->record_pages;
 	if (c->record.n_written) {
 		const struct written *last = &c->record.written[c->record.n_written - 1];
@@ -416,7 +492,7 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 	rc = pages_place(c);
 	if (rc < 0)
 		return rc;
-	rc = record_finish(c);
+	rc = record_finish(c, options);
 	x->barred = rc < 0;
 	return rc;
 }
@@ -618,7 +694,7 @@ static int options_check(const struct commit_options *options)
 bool store_is_empty(const struct txn *txn, const struct commit_options *options)
 {
 	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label &&
-	       !options->keep;
+	       !options->keep && !options->received;
 }
 
 /*

@@ -16,36 +16,46 @@
 
 enum { STATE_FIRST = 1 };
 
-static int record_first(struct file *file, const char *keep, uint8_t *page, struct record *record)
+static struct store_first first_now(void)
 {
 	struct timespec t;
-	struct state *s = &record->state;
 
 	clock_gettime(CLOCK_REALTIME, &t);
+	return (struct store_first){ .number = STATE_FIRST,
+		.time_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec };
+}
+
+static int record_first(struct file *file, const struct store_first *first, const char *keep,
+                        uint8_t *page, struct record *record)
+{
+	struct state *s = &record->state;
+
 	*record = (struct record){
 		.state = {
-			.number = STATE_FIRST,
-			.oldest = STATE_FIRST,
-			.states = 1,
+			.number = first->number,
+			.oldest = first->number,
+			.states = first->hidden ? 0 : 1,
+			.flags = first->hidden ? STATE_MAINTENANCE : 0,
 			.record = PAGE_FIRST,
 			.record_pages = 1,
-			.time_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec,
+			.time_ns = first->time_ns,
 			.written_bytes = PAGE_SIZE,
 			.file_pages = atomic_load(&file->pages),
 			.live_pages = 1,
 			.system_pages = 1,
 		},
 		.epoch = 1,
-		.fold = STATE_FIRST,
+		.fold = first->number,
 		.fold_record = PAGE_FIRST,
 	};
 	strcpy(s->keep, keep);
+	memcpy(s->origin, first->origin, sizeof s->origin);
 	if (getrandom(&record->salt, sizeof record->salt, 0) != sizeof record->salt)
 		return error_system(errno, "making a prefix");
 	return record_encode(file, record, page);
 }
 
-static int write_first(struct file *file, const char *keep)
+static int write_first(struct file *file, const struct store_first *first, const char *keep)
 {
 	static const struct iovec empty;
 	struct iovec iov[3] = { empty };
@@ -57,15 +67,15 @@ static int write_first(struct file *file, const char *keep)
 
 	if (!pages)
 		return error_system(ENOMEM, "making a prefix");
-	rc = record_first(file, keep, pages + 2 * PAGE_SIZE, &record);
+	rc = record_first(file, first, keep, pages + 2 * PAGE_SIZE, &record);
 	if (rc == 0) {
 		slot = (struct slot){
-			.state = STATE_FIRST,
+			.state = first->number,
 			.record = PAGE_FIRST,
 			.record_pages = 1,
 			.record_hash = record.hash,
-			.base = STATE_FIRST,
-			.ceiling = STATE_FIRST, /* so the first attach skips none */
+			.base = first->number,
+			.ceiling = first->number, /* so the first attach skips none */
 			.epoch = 1,
 			.salt = record.salt,
 			.file_pages = record.state.file_pages,
@@ -86,6 +96,7 @@ int store_create(int fd, const struct store_options *options)
 {
 	struct file_options format = { .flags = options->file_flags, .uuid = options->uuid };
 	const char *keep = options->keep ? options->keep : "all";
+	struct store_first first = options->first ? *options->first : first_now();
 	struct file *file;
 	int rc, own;
 
@@ -100,7 +111,7 @@ int store_create(int fd, const struct store_options *options)
 	rc = file_open(own, false, options->io, &file);
 	if (rc < 0)
 		return rc;
-	rc = write_first(file, keep);
+	rc = write_first(file, &first, keep);
 	file_close(file);
 	return rc;
 }

@@ -364,7 +364,8 @@ int history_describe(struct history *history, const struct record *previous, str
 	int rc = 0;
 
 	fresh = s->flags & STATE_MAINTENANCE ? 0 : 1;
-	s->oldest = previous->state.oldest;
+	/* the first one in a file that was made for states of another */
+	s->oldest = fresh && previous->state.states == 0 ? s->number : previous->state.oldest;
 	s->states = previous->state.states + fresh;
 	if (last && s->states > last) {
 		if (last == fresh)

@@ -24,7 +24,8 @@ enum {
 	RETIRED_MAX = 30,               /* three varints of a retired entry */
 };
 
-enum section { SECTION_LABEL = 1, SECTION_KEEP = 2, SECTION_WRITTEN = 3, SECTION_RETIRED = 4 };
+enum section { SECTION_LABEL = 1, SECTION_KEEP = 2, SECTION_WRITTEN = 3, SECTION_RETIRED = 4,
+	SECTION_ORIGIN = 7 };
 
 /* ---- Retired lists ---- */
 
@@ -98,7 +99,8 @@ int retired_decode(const uint8_t *from, size_t len, uint64_t state, struct retir
 
 static size_t sections_bound(const struct record *record, size_t n_written, size_t groups)
 {
-	return 4 * SECTION_HEADER + sizeof record->state.label + sizeof record->state.keep + 10 +
+	return 5 * SECTION_HEADER + sizeof record->state.label + sizeof record->state.keep +
+	       sizeof record->state.origin + 10 +
 	       groups * GROUP_MAX + (record->flushed ? 0 : n_written * 8) +
 	       retired_bound(record->n_retired);
 }
@@ -181,6 +183,19 @@ static uint8_t *put_text(uint8_t *to, enum section kind, const char *text)
 	return put_section(to, kind, to + SECTION_HEADER + len);
 }
 
+/* Who does not know it goes on; the prefix then is no copy any more. */
+static uint8_t *put_origin(uint8_t *to, const uint8_t origin[16])
+{
+	static const uint8_t none[16];
+
+	if (memcmp(origin, none, sizeof none) == 0)
+		return to;
+	memcpy(to + SECTION_HEADER, origin, sizeof none);
+	put_section(to, SECTION_ORIGIN, to + SECTION_HEADER + sizeof none);
+	put_u16(to + 2, 0);
+	return to + SECTION_HEADER + sizeof none;
+}
+
 static int written_compare(const void *a, const void *b)
 {
 	const struct written *x = a, *y = b;
@@ -235,6 +250,7 @@ int record_encode(const struct file *file, struct record *record, uint8_t *buf)
 
 	to = put_text(to, SECTION_LABEL, s->label);
 	to = put_text(to, SECTION_KEEP, s->keep);
+	to = put_origin(to, s->origin);
 	{
 		size_t groups = 0;
 		for (size_t i = 0; i < record->n_written;
@@ -376,6 +392,8 @@ static int decode_sections(struct record *record, const uint8_t *buf, uint32_t u
 		else if (kind == SECTION_RETIRED)
 			rc = lists ? retired_decode(bytes, len, record->state.number, &record->retired,
 			                            &record->n_retired) : 0;
+		else if (kind == SECTION_ORIGIN && len == sizeof record->state.origin)
+			memcpy(record->state.origin, bytes, len);
 		else if (flags & SECTION_REQUIRED)
 			return error_set(DUR_E_FORMAT, "the record of state %llu holds something (kind %u) "
 			                 "that a newer version wrote; use that version",

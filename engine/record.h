@@ -42,6 +42,7 @@
  *           varint state - birth}
  *        5  reserved: peers of a group commit
  *        6  reserved: page deltas
+ *        7  origin: UUID of the prefix that the state was received from
  */
 #ifndef DURAMEN_ENGINE_RECORD_H
 #define DURAMEN_ENGINE_RECORD_H

@@ -20,7 +20,7 @@ enum {
 	AT_LENGTH = 24,
 	AT_PAGES = 32,
 	AT_SUMS = 36,
-	CHUNK_PIECES = 16, /* 1 MiB a write */
+	RUN_CHUNK = 16 * RUN_PIECE, /* 1 MiB a write */
 };
 
 static uint64_t run_sums(uint64_t length)
@@ -34,14 +34,14 @@ static uint64_t run_trailer(uint64_t length)
 	return (RUN_HEADER + length + 7) & ~(uint64_t)7;
 }
 
-static uint64_t run_end(uint64_t length)
+static uint64_t run_used(uint64_t length)
 {
 	return run_trailer(length) + 8 * run_sums(length);
 }
 
 uint64_t run_pages(uint64_t length)
 {
-	return length > RUN_LENGTH_MAX ? 0 : (run_end(length) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	return length > RUN_LENGTH_MAX ? 0 : (run_used(length) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 }
 
 static uint64_t header_sum(const struct file *file, const void *header, const void *trailer,
@@ -66,23 +66,35 @@ static int write_at(struct file *file, uint64_t offset, const struct iovec *iov,
 	return 0;
 }
 
-/* The value's bytes; *sums gets their checksums. */
-static int write_pieces(struct file *file, uint64_t offset, const uint8_t *data, uint64_t length,
-                        uint8_t *sums)
+struct run_writer {
+	struct dirty *d;
+	uint64_t no, pages, length;
+	uint64_t at;      /* bytes of the value written; a multiple of RUN_PIECE until it ends */
+	uint8_t *sums, *next_sum;
+	uint8_t *kept;    /* what does not fill RUN_CHUNK yet, if the value comes in small pieces */
+	uint64_t n_kept;
+	uint8_t header[RUN_HEADER];
+};
+
+/* Bytes of the value from w->at on; a multiple of RUN_PIECE unless they end it. */
+static int write_pieces(struct run_writer *w, const uint8_t *data, uint64_t length)
 {
-	const uint64_t chunk = (uint64_t)CHUNK_PIECES * RUN_PIECE;
-	for (uint64_t at = 0; at < length; at += chunk) {
-		uint64_t end = length - at < chunk ? length : at + chunk;
+	struct file *file = w->d->file;
+	uint64_t offset = (w->no << PAGE_SHIFT) + RUN_HEADER + w->at;
+
+	for (uint64_t at = 0; at < length; at += RUN_CHUNK) {
+		uint64_t end = length - at < RUN_CHUNK ? length : at + RUN_CHUNK;
 		for (uint64_t piece = at; piece < end; piece += RUN_PIECE) {
 			uint64_t n = end - piece < RUN_PIECE ? end - piece : RUN_PIECE;
-			put_u64(sums, hash64(data + piece, n, file->seed));
-			sums += 8;
+			put_u64(w->next_sum, hash64(data + piece, n, file->seed));
+			w->next_sum += 8;
 		}
 		struct iovec iov = { (void *)(uintptr_t)(data + at), end - at };
 		int r = write_at(file, offset + at, &iov, 1);
 		if (r)
 			return r;
 	}
+	w->at += length;
 	return 0;
 }
 
@@ -91,7 +103,7 @@ static int write_frame(struct file *file, uint64_t no, uint8_t header[RUN_HEADER
                        const uint8_t *sums)
 {
 	static const uint8_t zeros[PAGE_SIZE];
-	uint64_t n_sums = run_sums(length), trailer = run_trailer(length), end = run_end(length);
+	uint64_t n_sums = run_sums(length), trailer = run_trailer(length), end = run_used(length);
 	uint64_t value_end = RUN_HEADER + length, at = no << PAGE_SHIFT;
 
 	put_u64(header, header_sum(file, header, sums, n_sums));
@@ -107,43 +119,125 @@ static int write_frame(struct file *file, uint64_t no, uint8_t header[RUN_HEADER
 	return write_at(file, at + value_end, tail, sizeof tail / sizeof *tail);
 }
 
-int run_write(struct dirty *d, const void *data, uint64_t length, struct page_ptr *ptr)
+int run_begin(struct dirty *d, uint64_t length, struct run_writer **writer)
 {
 	uint64_t pages = run_pages(length), no;
-	uint8_t header[RUN_HEADER] = { 0 };
+	struct run_writer *w;
 
 	if (!pages)
 		return error_set(DUR_E_LIMIT,
 		                 "a value of %" PRIu64 " bytes is too long; a value holds at "
 		                 "most %" PRIu64,
 		                 length, RUN_LENGTH_MAX);
-	uint8_t *sums = malloc(8 * run_sums(length) + 1);
-	if (!sums)
+	w = calloc(1, sizeof *w);
+	if (!w || !(w->sums = malloc(8 * run_sums(length) + 1))) {
+		free(w);
 		return error_system(ENOMEM, "writing a large value");
+	}
 	int r = d->host.take(d->host.ctx, pages, &no);
 	if (r) {
-		free(sums);
+		free(w->sums);
+		free(w);
 		return r;
 	}
 	file_forget_seen(d->file, no, pages);
-	put_u64(header + 8, d->state);
-	put_u64(header + 16, no | (uint64_t)PAGE_RUN << 48);
-	put_u64(header + AT_LENGTH, length);
-	put_u32(header + AT_PAGES, (uint32_t)pages);
-	put_u32(header + AT_SUMS, (uint32_t)run_sums(length));
-	r = write_pieces(d->file, (no << PAGE_SHIFT) + RUN_HEADER, data, length, sums);
-	if (!r)
-		r = write_frame(d->file, no, header, length, sums);
-	if (!r)
-		r = dirty_run_taken(d, no, (uint32_t)pages, get_u64(header));
-	free(sums);
-	if (r) {
-		d->host.give(d->host.ctx, no, pages);
-		return r;
-	}
-	file_mark_run(d->file, no);
-	*ptr = (struct page_ptr){ no, d->state };
+	w->d = d;
+	w->no = no;
+	w->pages = pages;
+	w->length = length;
+	w->next_sum = w->sums;
+	put_u64(w->header + 8, d->state);
+	put_u64(w->header + 16, no | (uint64_t)PAGE_RUN << 48);
+	put_u64(w->header + AT_LENGTH, length);
+	put_u32(w->header + AT_PAGES, (uint32_t)pages);
+	put_u32(w->header + AT_SUMS, (uint32_t)run_sums(length));
+	*writer = w;
 	return 0;
+}
+
+static void writer_free(struct run_writer *w)
+{
+	free(w->kept);
+	free(w->sums);
+	free(w);
+}
+
+void run_abandon(struct run_writer *w)
+{
+	w->d->host.give(w->d->host.ctx, w->no, w->pages);
+	writer_free(w);
+}
+
+/* Gathers small pieces to RUN_CHUNK bytes; says how many it took. */
+static int keep(struct run_writer *w, const uint8_t *data, uint64_t n, uint64_t *taken)
+{
+	uint64_t room = RUN_CHUNK - w->n_kept;
+	int r = 0;
+
+	if (!w->kept && !(w->kept = malloc(RUN_CHUNK)))
+		return error_system(ENOMEM, "writing a large value");
+	*taken = n < room ? n : room;
+	memcpy(w->kept + w->n_kept, data, *taken);
+	w->n_kept += *taken;
+	if (w->n_kept == RUN_CHUNK || w->at + w->n_kept == w->length) {
+		r = write_pieces(w, w->kept, w->n_kept);
+		w->n_kept = 0;
+	}
+	return r;
+}
+
+int run_add(struct run_writer *w, const void *data, uint64_t n)
+{
+	const uint8_t *from = data;
+	int r = 0;
+
+	if (n > w->length - w->at - w->n_kept)
+		return error_set(DUR_E_LIMIT, "a large value is longer than was said");
+	while (n > 0 && r == 0) {
+		uint64_t k = w->at + n == w->length ? n : n - n % RUN_CHUNK;
+		if (w->n_kept == 0 && k > 0)
+			r = write_pieces(w, from, k);
+		else
+			r = keep(w, from, n, &k);
+		if (r == 0) {
+			from += k;
+			n -= k;
+		}
+	}
+	return r;
+}
+
+int run_finish(struct run_writer *w, struct page_ptr *ptr)
+{
+	struct dirty *d = w->d;
+	int r;
+
+	if (w->at != w->length)
+		return error_set(DUR_E_LIMIT, "a large value is shorter than was said");
+	r = write_frame(d->file, w->no, w->header, w->length, w->sums);
+	if (r == 0)
+		r = dirty_run_taken(d, w->no, (uint32_t)w->pages, get_u64(w->header));
+	if (r)
+		return r;
+	file_mark_run(d->file, w->no);
+	*ptr = (struct page_ptr){ w->no, d->state };
+	writer_free(w);
+	return 0;
+}
+
+int run_write(struct dirty *d, const void *data, uint64_t length, struct page_ptr *ptr)
+{
+	struct run_writer *w;
+	int r = run_begin(d, length, &w);
+
+	if (r)
+		return r;
+	r = run_add(w, data, length);
+	if (r == 0)
+		r = run_finish(w, ptr);
+	if (r)
+		run_abandon(w);
+	return r;
 }
 
 /* ---- Reading ---- */
@@ -187,7 +281,7 @@ static int run_meet(struct file *file, struct page_ptr ptr, uint64_t length, con
 static int run_check(const struct file *file, struct page_ptr ptr, uint64_t length,
                      const uint8_t *run)
 {
-	uint64_t n_sums = run_sums(length), trailer = run_trailer(length), end = run_end(length);
+	uint64_t n_sums = run_sums(length), trailer = run_trailer(length), end = run_used(length);
 	uint64_t value_end = RUN_HEADER + length;
 	const uint8_t *value = run + RUN_HEADER, *sums = run + trailer;
 

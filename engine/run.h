@@ -36,6 +36,16 @@ uint64_t run_pages(uint64_t length);
  */
 int run_write(struct dirty *d, const void *data, uint64_t length, struct page_ptr *ptr);
 /*
+ * The same for a value that arrives in pieces of any length: begin, add until `length` bytes are
+ * there, finish. One that failed, or will not be finished, is to be abandoned: its space is given
+ * back.
+ */
+struct run_writer;
+int run_begin(struct dirty *d, uint64_t length, struct run_writer **writer);
+int run_add(struct run_writer *writer, const void *data, uint64_t n);
+int run_finish(struct run_writer *writer, struct page_ptr *ptr);
+void run_abandon(struct run_writer *writer);
+/*
  * The value, in place; verified in full the first time this process meets the run. length is what
  * the cell says and must agree with the header. DUR_E_CORRUPT names the page.
  */

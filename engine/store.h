@@ -43,6 +43,7 @@ struct state {
 	uint32_t system_pages;          /* of live_pages: system tree, records since the last fold */
 	char     label[64];
 	char     keep[64];              /* the retention policy's text */
+	uint8_t  origin[16];            /* received: UUID of the prefix it is a copy of; else zeros */
 };
 enum state_flag {
 	STATE_MAINTENANCE = 1,          /* holds no change of data: skipped by log, -N and watch */
@@ -90,9 +91,18 @@ struct store_host {
 
 /* ---- Opening ---- */
 
+/* The first state of a file that will hold states of another. */
+struct store_first {
+	uint64_t number;                /* at least 1 */
+	int64_t  time_ns;
+	bool     hidden;                /* only there to be built upon: maintenance, not retained */
+	uint8_t  origin[16];
+};
+
 struct store_options {
 	uint32_t file_flags;            /* FILE_RAW, FILE_MEMORY: only for store_create */
 	const char *keep;               /* store_create: the retention policy ("all", "last:N") */
+	const struct store_first *first; /* store_create; NULL: state 1, made now */
 	uint32_t async_ms;              /* an async commit is on disk after this */
 	uint64_t memory_bytes;          /* default limit of a transaction's private pages */
 	struct io *io;                  /* NULL: io_open(); tests give their double */
@@ -100,7 +110,7 @@ struct store_options {
 };
 
 /*
- * Makes the empty prefix, state 1, confirmed and flushed, in the empty file fd (kept open, not owned). The
+ * Makes the empty prefix, state 1 (or options->first), confirmed and flushed, in the empty file fd (kept open, not owned). The
  * caller gives it its name by rename or link afterwards, so that nobody sees half of it.
  */
 int store_create(int fd, const struct store_options *options);
@@ -158,9 +168,28 @@ struct txn {
 /* Takes the turn and a number. timeout_ms as in poll(2). DUR_E_LOCKED, -EDEADLK (this thread has it),
  * DUR_E_FAILED (a flush failed: attach anew), -ENOMEM. */
 int store_begin(struct store *store, int timeout_ms, uint64_t memory_bytes, struct txn **txn);
+/*
+ * The same for a state that was made elsewhere and keeps its number, which may have been handed out
+ * here before if nobody ever saw the state (I5). Commit it as received. DUR_E_RANGE: there is a state
+ * of this or a higher number.
+ */
+int store_begin_at(struct store *store, uint64_t number, int timeout_ms, uint64_t memory_bytes,
+                   struct txn **txn);
+/* Numbers below `next` are not handed out any more. The caller has a transaction open. */
+void store_skip_to(struct txn *txn, uint64_t next);
+/* The lowest number that was never handed out. The caller has a transaction open. */
+uint64_t store_next(struct txn *txn);
+
+/* What a received state brings along. */
+struct store_received {
+	int64_t  time_ns;               /* not before the newest listed state's */
+	uint64_t commits;
+	uint8_t  origin[16];            /* of which prefix the newest state is a copy then; zeros: of none */
+};
 
 struct commit_options {
 	bool async;
+	const struct store_received *received;  /* NULL: a state made here */
 	const char *label;              /* NULL: none; at most 63 bytes */
 	const char *keep;               /* a new retention policy, NULL: as it was (a maintenance state) */
 };

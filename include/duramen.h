@@ -247,7 +247,7 @@ enum dur_result {
 	DUR_E_STALE      = -5009,  /* the collection is gone, or was borrowed and kept too long */
 	DUR_E_FORKED     = -5010,  /* a handle of the parent process: attach anew */
 	DUR_E_LOCKED     = -5011,  /* another writer holds the lock; the message says which */
-	DUR_E_CONFLICT   = -5012,  /* optimistic: something read has changed: close, run again */
+	DUR_E_CONFLICT   = -5012,  /* something read has changed, or a stream does not fit a copy */
 	DUR_E_GONE       = -5013,  /* the state is no longer retained */
 	DUR_E_REFERENCED = -5014,  /* references to the object remain */
 	DUR_E_CONSTRAINT = -5015,  /* a required or unique field, a singleton, an immutable */
@@ -280,7 +280,8 @@ enum dur_flag {
 };
 
 /* Long work calls it about ten times a second, in the calling thread; nonzero cancels the work,
- * which then returns -ECANCELED. done and total are in bytes. */
+ * which then returns -ECANCELED. done and total are in bytes, unless the call says otherwise; total 0:
+ * nobody knows yet. */
 typedef struct dur_progress {
 	int (*call)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
@@ -759,6 +760,66 @@ int dur_restore(dur_view *txn, dur_view *snap);
  * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit.
  */
 int dur_keep(dur_prefix *p, const char *policy);
+
+/* ======== Backup ========
+ *
+ *	if ((rc = dur_snapshot(p, DUR_LATEST, NULL, &snap)) == 0)
+ *		rc = dur_backup(snap, 0, 0, fd, NULL);          (whole)
+ *	if (rc == 0)
+ *		rc = dur_receive(other, "copy", fd_there, NULL);
+ *	...
+ *	rc = dur_backup(later, dur_state(snap), 0, fd, NULL);   (what came since)
+ *
+ * A stream is keys and values, compressed with LZ4 and chained by checksums; docs/format.md draws it.
+ * A received prefix is a copy: it has a UUID of its own, knows which prefix it is a copy of, and its
+ * states have the numbers, times and labels that they had there. More states are added to it for as
+ * long as nobody commits to it.
+ */
+
+/*
+ * Writes a stream to fd: the state of snap; with HISTORY every retained state up to it. since: a
+ * retained state before it; then the stream holds only what changed after that one, and with HISTORY
+ * each state after it; 0: all. The prefix goes on meanwhile: what is read is pinned. States that
+ * retention drops before their turn comes are left out.
+ * fd: anything that can be written to, a pipe too; it stays open. After a failure what was written is
+ * no backup, and dur_receive() refuses it. In a program that does not ignore SIGPIPE, a pipe without
+ * a reader ends the program, as usual.
+ * progress: done and total are changes; total is known of a single state with since 0.
+ * Errors: DUR_E_GONE (since is not retained), DUR_E_RANGE (it comes after snap), DUR_E_MISUSE (a
+ * transaction), -EPIPE, -ENOSPC and what else write(2) says, -ECANCELED.
+ * Threads: snap's. Cost: the entries of one state, and what changed between states; memory of some
+ * blocks of 256 KiB, whatever the size of values.
+ */
+int dur_backup(dur_view *snap, uint64_t since, uint32_t flags, int fd, const dur_progress *progress);
+/*
+ * Reads one stream from fd. Whole: makes the prefix, which must not be there (-EEXIST); it appears
+ * when all of it was read, verified and flushed. Increment: adds its states to a copy, durable on
+ * return, if its base is the copy's newest state; the whole stream is verified before the first of
+ * them. A stream that is damaged, was cut off or does not fit changes nothing, nor does a process
+ * that is killed, but for this: of an increment with several states whole ones may be there already,
+ * and the same stream again brings the rest.
+ * fd: anything that can be read from; it stays open, behind the last byte of the stream. ws NULL:
+ * name is a path. An increment is kept beside the page file, without a name, until it is verified.
+ * DUR_NONE: the copy has all of it already. Errors: DUR_E_FORMAT (no stream, or of a newer version),
+ * DUR_E_CORRUPT (damaged, cut off), DUR_E_CONFLICT (it does not fit: the message tells what the copy
+ * has and what the stream needs), -ENOENT (an increment for a prefix that is not there), -EBUSY
+ * (somebody commits to the copy meanwhile, or receives it too), -ECANCELED, those of dur_attach().
+ * Threads: any. Cost: that of writing what is in it, with one flush at the end.
+ */
+int dur_receive(dur_workspace *ws, const char *name, int fd, const dur_progress *progress);
+/*
+ * Writes the page file afresh, with its pages in order and no free space between them: the newest
+ * state alone, or with HISTORY every retained one. It takes the place of the old file in one step,
+ * flushed; killed before that it has changed nothing. UUID and state numbers stay; numbers go on with
+ * a gap. p stands on the new file afterwards; ask for its dur_poll_fd() anew.
+ * Errors: -EBUSY (views of p are open, or others have the prefix attached, in this process or in
+ * those that the message names: they would go on in the old file), DUR_E_MISUSE (private memory),
+ * DUR_E_READ_ONLY, DUR_E_LOCKED, -ENOSPC (there must be room for both files), -ECANCELED.
+ * progress: as with dur_backup().
+ * Threads: none may use p meanwhile, as with dur_detach(). Others who attach it wait, up to 10 s.
+ * Cost: what the states hold is read and written once, of a history what changed between them.
+ */
+int dur_compact(dur_prefix *p, uint32_t flags, const dur_progress *progress);
 
 /* ======== Looking inside ========
  *

@@ -147,3 +147,10 @@ int coord_claim_alone(struct coord *coord)
 	return error_set(-EBUSY, "other processes (%u) have the prefix attached: detach them first",
 	                 pid);
 }
+
+void coord_claim_shared(struct coord *coord)
+{
+	/* a lock that one holds is changed without a moment of having none; this cannot fail */
+	if (!coord->dead)
+		coord_file_lock(coord->fd, LAYOUT_LOCK_CLAIM, F_RDLCK);
+}

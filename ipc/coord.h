@@ -146,9 +146,14 @@ int coord_attached(struct coord *coord, uint32_t *n);
 
 /*
  * Every process that has the coordination file open holds a shared claim on it. Returns 0 when this
- * process is the only one (and keeps others out until coord_close), -EBUSY otherwise. For drop.
+ * process is the only one (and keeps others out until coord_close), -EBUSY otherwise. For drop and
+ * compaction.
  */
 int coord_claim_alone(struct coord *coord);
+/* Lets others in again before coord_close(). */
+void coord_claim_shared(struct coord *coord);
+/* pids of other live processes that have a slot, at most cap of them. */
+int coord_others(struct coord *coord, uint32_t *pids, uint32_t cap, uint32_t *n);
 
 /* ---- Waiting ---- */
 

@@ -279,3 +279,24 @@ int coord_attached(struct coord *coord, uint32_t *n)
 	*n += !counted; /* we have it open, though we never pinned anything */
 	return 0;
 }
+
+int coord_others(struct coord *coord, uint32_t *pids, uint32_t cap, uint32_t *n)
+{
+	uint32_t used;
+
+	*n = 0;
+	if (coord->dead)
+		return coord_dead();
+	used = slots_used(coord);
+	for (uint32_t i = 0; i < used && *n < cap; i++) {
+		uint32_t pid = load_relaxed(&coord->shared->slots[i].pid);
+		int rc = pid && &coord->shared->slots[i] != load_relaxed(&coord->slot) ?
+			slot_alive(coord, i) : 0;
+
+		if (rc < 0)
+			return rc;
+		if (rc)
+			pids[(*n)++] = pid;
+	}
+	return 0;
+}

@@ -116,14 +116,14 @@ static dur_prefix *prefix_new(dur_workspace *ws, const char *name, uint32_t flag
 	return p;
 }
 
-/* The lock comes with a transaction; from then on the store keeps it. */
-static int hold_now(struct store *store, int lock_ms, uint64_t memory_bytes)
+int prefix_hold(dur_prefix *p)
 {
+	struct store *store = p->shared->store;
 	struct txn *txn;
 	int rc;
 
 	store_hold(store, true);
-	rc = store_begin(store, lock_ms, memory_bytes, &txn);
+	rc = store_begin(store, p->lock_ms, p->memory_bytes, &txn);
 	if (rc < 0)
 		store_hold(store, false);
 	else
@@ -146,7 +146,7 @@ int dur_attach(dur_workspace *ws, const char *name, uint32_t flags, const dur_at
 	if (!p)
 		rc = error_system(ENOMEM, "attaching prefix %s", name ? name : "in memory");
 	if (rc == 0 && flags & DUR_HOLD_LOCK)
-		rc = hold_now(shared->store, p->lock_ms, p->memory_bytes);
+		rc = prefix_hold(p);
 	if (rc < 0) {
 		shared_close(shared);
 		free(p);

@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 #include "engine/policy.h"
+#include "prefixes/newfile.h"
 #include "prefixes/prefix.h"
 
-static int make_folders(const dur_workspace *ws, const char *path)
+int prefix_folders(const dur_workspace *ws, const char *path)
 {
 	char *copy = strdup(path);
 	int rc = 0;
@@ -33,83 +34,29 @@ static int make_folders(const dur_workspace *ws, const char *path)
 	return rc;
 }
 
-/* A name that goes into the folder beside path, for file systems without O_TMPFILE. */
-static int open_beside(const char *path, unsigned mode, char **temp)
+void prefix_drop_folders(const dur_workspace *ws, const char *path)
 {
-	uint64_t random;
-	int fd;
+	size_t top = strlen(ws->dir);
+	char *copy = strdup(path), *slash;
 
-	if (getrandom(&random, sizeof random, 0) != sizeof random ||
-	    asprintf(temp, "%s.%016llx.tmp", path, (unsigned long long)random) < 0) {
-		*temp = NULL;
-		errno = ENOMEM;
-		return -1;
+	while (copy && (slash = strrchr(copy, '/')) && (size_t)(slash - copy) > top) {
+		*slash = '\0';
+		if (rmdir(copy) < 0)
+			break;
 	}
-	fd = open(*temp, O_RDWR | O_CLOEXEC | O_CREAT | O_EXCL, mode);
-	if (fd < 0) {
-		free(*temp);
-		*temp = NULL;
-	}
-	return fd;
-}
-
-static int open_unnamed(const char *path, unsigned mode, char **temp)
-{
-	char *dir = strdup(path), *slash;
-	int fd = -1;
-
-	*temp = NULL;
-	if (!dir)
-		return -1;
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	fd = open(slash ? dir : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-	free(dir);
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
-		fd = open_beside(path, mode, temp);
-	return fd;
-}
-
-/* Gives the file its name; the folder is flushed so that the name survives power loss. */
-static int link_to(int fd, const char *temp, const char *path)
-{
-	char from[64], *dir, *slash;
-	int rc = 0, dirfd;
-
-	snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, temp ? temp : from, AT_FDCWD, path, temp ? 0 : AT_SYMLINK_FOLLOW) < 0)
-		return error_system(errno, "making %s", path);
-	dir = strdup(path);
-	if (!dir)
-		return 0; /* the name is there; when it reaches the disk is up to the kernel */
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	dirfd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0 || fsync(dirfd) < 0)
-		rc = error_system(errno, "flushing the folder of %s", path);
-	if (dirfd >= 0)
-		close(dirfd);
-	free(dir);
-	return rc;
+	free(copy);
 }
 
 static int make_file(const char *path, const struct store_options *so, unsigned mode)
 {
-	char *temp;
-	int rc, fd = open_unnamed(path, mode, &temp);
+	struct newfile file;
+	int rc = newfile_open(path, mode, &file);
 
-	if (fd < 0)
-		return error_system(errno, "making %s", path);
-	rc = store_create(fd, so);
 	if (rc == 0)
-		rc = link_to(fd, temp, path);
-	if (temp) {
-		unlink(temp);
-		free(temp);
-	}
-	close(fd);
+		rc = store_create(file.fd, so);
+	if (rc == 0)
+		rc = newfile_name(&file, false);
+	newfile_close(&file);
 	return rc;
 }
 
@@ -164,7 +111,7 @@ int prefix_create(const dur_workspace *ws, const char *path, uint32_t flags, con
 	int rc = options(flags, keep, text, &so);
 
 	if (rc == 0 && ws)
-		rc = make_folders(ws, path);
+		rc = prefix_folders(ws, path);
 	if (rc < 0)
 		return rc;
 	if (stat(path, &st) == 0)

@@ -56,6 +56,7 @@ struct dur_view {
 	uint64_t state;
 	uint64_t writes;                /* counts writing calls: iterators look */
 	struct coord_pin pin, old_pin;
+	uint64_t newest, newest_record; /* of a snapshot: the state that pin holds, and its record */
 	dur_iter *iters;                /* model: open ones */
 	dur_iter *iter_spare;           /* model: closed ones, kept for the next */
 	void   (*model_end)(dur_view *v, bool forget);  /* closes iterators; forget: frees all */
@@ -75,9 +76,18 @@ int workspace_path(const dur_workspace *ws, const char *name, char **path);
 /* Path of the coordination file of a page file. Caller frees. */
 char *coord_path(const char *path);
 
+/*
+ * attach.c: the lock, which comes with a transaction; from then on the store keeps it, until
+ * store_hold(store, false).
+ */
+int prefix_hold(dur_prefix *p);
+
 /* create.c: makes a page file at path (its folders too); -EEXIST: somebody was faster. */
 int prefix_create(const dur_workspace *ws, const char *path, uint32_t flags, const char *keep,
                   unsigned mode);
+/* The folders above path, up to the workspace: makes them, removes those that are empty. */
+int prefix_folders(const dur_workspace *ws, const char *path);
+void prefix_drop_folders(const dur_workspace *ws, const char *path);
 int prefix_create_private(uint32_t flags, const char *keep, int *fd);
 
 /* view.c: a view without a state, for an iterator of a prefix; dur_close() ends it. */

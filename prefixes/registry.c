@@ -220,6 +220,70 @@ int shared_open_memory(int fd, const struct shared_options *o, struct shared **o
 	return rc;
 }
 
+static int alone(const struct shared *s, const char *name)
+{
+	return s->users == 1 ? 0 : error_set(-EBUSY, "this process has attached prefix %s %u times: detach "
+	                                     "the others first", name, s->users);
+}
+
+int shared_alone(struct shared *s, const char *name)
+{
+	int rc;
+
+	pthread_mutex_lock(&registry_mutex);
+	rc = alone(s, name);
+	pthread_mutex_unlock(&registry_mutex);
+	return rc;
+}
+
+/* What is at the path now; the coordination file was made for what was there. */
+static int open_replaced(const struct shared *old, const struct shared_options *o, struct shared **now)
+{
+	char *coord = coord_path(old->path);
+	bool only_reads;
+	struct stat st;
+	int fd = -1, rc;
+
+	if (!coord)
+		return error_system(ENOMEM, "attaching %s", old->path);
+	if (unlink(coord) < 0 && errno != ENOENT)
+		rc = error_system(errno, "removing %s", coord);
+	else
+		rc = open_file(old->path, false, &fd, &only_reads);
+	free(coord);
+	if (rc == 0 && fstat(fd, &st) < 0)
+		rc = error_system(errno, "opening %s", old->path);
+	if (rc < 0) {
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	return open_new(fd, &st, old->path, only_reads, o, now);
+}
+
+int shared_replace(struct shared *old, const struct shared_options *o, int (*rename)(void *ctx), void *ctx,
+                   struct shared **now)
+{
+	int rc;
+
+	pthread_mutex_lock(&registry_mutex);
+	rc = alone(old, old->path);
+	if (rc == 0)
+		rc = rename(ctx);
+	if (rc == 0) {
+		rc = open_replaced(old, o, now);
+		if (rc < 0)
+			error_context(rc, "the new file is in place, but cannot be attached; detach the prefix "
+			              "and attach it anew: ");
+	}
+	if (rc == 0) {
+		(*now)->next = registry;
+		registry = *now;
+	}
+	pthread_mutex_unlock(&registry_mutex);
+	return rc;
+}
+
 int shared_close(struct shared *s)
 {
 	int rc = 0;

@@ -32,7 +32,7 @@ const char *dur_strerror(int result)
 	case DUR_E_STALE:      return "the collection is gone, or its view was closed";
 	case DUR_E_FORKED:     return "a handle of the parent process";
 	case DUR_E_LOCKED:     return "another writer holds the lock";
-	case DUR_E_CONFLICT:   return "something that was read has changed since";
+	case DUR_E_CONFLICT:   return "something that was read has changed since, or a stream does not fit";
 	case DUR_E_GONE:       return "the state is not, or no longer, retained";
 	case DUR_E_REFERENCED: return "references to the object remain";
 	case DUR_E_CONSTRAINT: return "a rule of the class forbids it";

@@ -62,6 +62,15 @@ extern uint32_t registry_generation;
 int  shared_open(const char *path, const struct shared_options *options, struct shared **shared);
 /* A private one, in memory, from a descriptor of a formatted memfd (owned). */
 int  shared_open_memory(int fd, const struct shared_options *options, struct shared **shared);
+/* -EBUSY if this process has attached it more than once. name is for the message. */
+int  shared_alone(struct shared *shared, const char *name);
+/*
+ * The file at the path is replaced by rename(), and *now is what has come there; `shared`, of which
+ * nobody else is a user and whose coordination file is claimed alone, goes on with the old file until
+ * it is closed. On failure of rename() nothing has changed.
+ */
+int  shared_replace(struct shared *shared, const struct shared_options *options,
+                    int (*rename)(void *ctx), void *ctx, struct shared **now);
 /* One user less; the last one closes. Errors of the last flush. */
 int  shared_close(struct shared *shared);
 /*

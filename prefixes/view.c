@@ -171,6 +171,8 @@ static int open_old(dur_view *v, uint64_t state)
 		return rc;
 	v->tree = then.catalog;
 	v->state = state;
+	v->newest = newest.state;
+	v->newest_record = newest.record;
 	return 0;
 }
 
@@ -194,7 +196,8 @@ static int open_durable(dur_view *v)
 		coord_load(s->coord, &after);
 		if (after.durable == before.durable &&
 		    store_durable(s->store, before.durable, &record) == 0) {
-			v->state = before.durable;
+			v->state = v->newest = before.durable;
+			v->newest_record = record;
 			return store_catalog(s->store, v->state, record, &v->tree);
 		}
 		unpin(v);
@@ -211,7 +214,8 @@ static int open_latest(dur_view *v)
 
 	if (likely(rc == 0))
 		rc = store_catalog(s->store, newest.state, newest.record, &v->tree);
-	v->state = newest.state;
+	v->state = v->newest = newest.state;
+	v->newest_record = newest.record;
 	return rc;
 }
 
@@ -378,7 +382,8 @@ int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
 	v->pin = pin;
 	v->writes++;
 	v->written_bytes = made.number == v->state ? made.written_bytes : 0;
-	v->state = made.number;
+	v->state = v->newest = made.number;
+	v->newest_record = made.record;
 	if (state)
 		*state = made.number;
 	keeper_wake(s, co.async);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "prefixes/name.h"
+#include "prefixes/newfile.h"
 #include "prefixes/prefix.h"
 
 static const char SUFFIX[] = ".dur";
@@ -247,19 +248,6 @@ int dur_prefixes(dur_workspace *ws, uint64_t skip, dur_prefix_info *out, uint32_
 
 /* ---- Dropping ---- */
 
-/* Folders above that became empty, up to the workspace. */
-static void drop_folders(const dur_workspace *ws, char *path)
-{
-	size_t top = strlen(ws->dir);
-	char *slash;
-
-	while ((slash = strrchr(path, '/')) && (size_t)(slash - path) > top) {
-		*slash = '\0';
-		if (rmdir(path) < 0)
-			break;
-	}
-}
-
 /* With all claims taken: nobody has it, nobody can get it before it is gone. */
 static int drop_files(const char *path)
 {
@@ -275,6 +263,7 @@ static int drop_files(const char *path)
 		rc = error_system(errno, "removing %s", path);
 	else
 		unlink(coord);
+	newfile_clean(path);
 	free(coord);
 	return rc;
 }
@@ -318,7 +307,7 @@ static int drop(const dur_workspace *ws, const char *name, char *path)
 	if (rc == 0)
 		rc = drop_files(path);
 	if (rc == 0)
-		drop_folders(ws, path);
+		prefix_drop_folders(ws, path);
 	coord_close(coord);
 	shared_let_in();
 	file_close(file);

@@ -18,7 +18,7 @@ trap finish EXIT
 cd "$scratch" || exit 1
 unset DURAMEN_ROOT
 TAB=$(printf '\t')
-commands="create ls drop put get del scan load dump log wait watch stat readers check"
+commands="create ls drop put get del scan load dump log wait watch stat readers check backup receive compact"
 
 # ---- Words of this test ----
 
@@ -668,6 +668,67 @@ no "not a page file, put" 3 "*" put history /k 1
 is "and it stays as it is" 20000 "$(stat -c %s "$file")"
 restore
 ok "the undamaged file again" 3 get history /k
+
+# ---- Backup, receive, compact ----
+
+ok "a prefix to back up" "" create backed/up
+for i in 1 2 3 4 5; do
+	"$DURAMEN" put backed/up /k "$i" --label "commit $i"
+	"$DURAMEN" put backed/up "/k$i" "\"$(head -c 3000 /dev/zero | tr '\0' "$i")\""
+done
+middle=$(($(newest backed/up) - 4))
+ok "backup into a file" "" backup backed/up whole --at "$middle"
+ok "receive it" "" receive copies/one whole
+is "what it says it is, byte for byte" "$("$DURAMEN" dump backed/up --at "$middle")" \
+	"$("$DURAMEN" dump copies/one)"
+is "and the number of the state" "$middle" "$(newest copies/one)"
+no "receive it again" 3 "prefix copies/one exists*" receive copies/one whole
+ok "an increment" "" backup backed/up more --since "$middle" --history
+"$DURAMEN" receive copies/one - < more
+is "received" 0 $?
+for back in 0 1 2 3 4; do
+	is "$back states back" "$("$DURAMEN" dump backed/up --at -$back)" \
+		"$("$DURAMEN" dump copies/one --at -$back)"
+done
+is "its log" "$("$DURAMEN" log backed/up --limit 5 | cut -c 1-50)" "$("$DURAMEN" log copies/one | cut -c 1-50)"
+run receive copies/one more
+is "all of it is there" "0||duramen: copies/one has all of it already" "$status|$out|$err"
+"$DURAMEN" backup backed/up --history | "$DURAMEN" receive copies/two
+is "through a pipe" "0 0" "${PIPESTATUS[*]}"
+is "all states" "$("$DURAMEN" log backed/up | cut -c 1-50)" "$("$DURAMEN" log copies/two | cut -c 1-50)"
+ok "check of the copy" "copies/one is sound" check copies/one --history
+head -c 100 whole > cut
+no "receive a stream that was cut off" 3 "the backup stream *" receive copies/three cut
+no "receive what is none" 3 "this is not a backup stream*" receive copies/three "$SRC/Makefile"
+no "receive an increment of nothing" 3 "there is no prefix copies/three*" receive copies/three more
+no "nothing came of it" 3 "there is no prefix copies/three*" get copies/three /k
+no "no such file" 3 "cannot open nowhere: *" receive copies/three nowhere
+no "no such state" 1 "*" backup backed/up x --since 99999
+no "a state that comes later" 3 "state *" backup backed/up x --at 2 --since 3
+no "a folder for a file" 3 "cannot write *" backup backed/up .
+is "no half of a backup" "" "$(ls | grep -e part -e '^x$')"
+"$DURAMEN" backup backed/up > /dev/full 2> stderr.txt
+is "a full disk: status" 3 $?
+has "a full disk" "duramen: writing the backup*No space left*" "$(cat stderr.txt)"
+if command -v script > /dev/null; then
+	script -qec "'$DURAMEN' backup backed/up" typescript > /dev/null < /dev/null
+	is "no backup to a terminal" 2 $?
+fi
+before=$("$DURAMEN" dump backed/up)
+log=$("$DURAMEN" log backed/up | cut -c 1-50)
+hold read backed/up
+no "compact while another has it" 3 "prefix backed/up cannot be compacted*$held*" compact backed/up
+release read
+ok "compact" "" compact backed/up
+is "compacted, with all states" "$log" "$("$DURAMEN" log backed/up | cut -c 1-50)"
+ok "compact to the newest" "" compact backed/up --newest
+is "compacted" "$before" "$("$DURAMEN" dump backed/up)"
+is "one state is left" 1 "$("$DURAMEN" log backed/up | wc -l)"
+ok "put after it" "" put backed/up /k 6
+ok "check after it" "backed/up is sound" check backed/up --history
+no "one or the other" 2 "--history and --newest*" compact backed/up --newest --history
+DURAMEN_ROOT=made-anew "$DURAMEN" receive p whole
+is "receive makes the workspace" 0 $?
 
 # ---- Output that goes wrong ----
 

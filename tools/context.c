@@ -25,7 +25,8 @@ int context_workspace(struct context *s, const struct args *args)
 
 	*s = (struct context){ .args = args };
 	/* Opening makes the folder; a mistyped --root must not. */
-	if (strcmp(args->command->name, "create") != 0 && stat(args->root, &st) != 0 &&
+	if (strcmp(args->command->name, "create") != 0 &&
+	    strcmp(args->command->name, "receive") != 0 && stat(args->root, &st) != 0 &&
 	    errno == ENOENT)
 		return refuse(EXIT_FAILED,
 		              "there is no workspace at %s: name it with --root or "
@@ -55,7 +56,7 @@ int context_open(struct context *s, const struct args *args, uint32_t attach_fla
 	return rc < 0 ? context_fail(args, rc) : 0;
 }
 
-static int resolve(struct context *s, const char *text, uint64_t *state)
+int context_state(struct context *s, const char *text, uint64_t *state)
 {
 	int rc = dur_resolve(s->prefix, text, state);
 	if (rc == DUR_NONE)
@@ -69,7 +70,7 @@ static int resolve(struct context *s, const char *text, uint64_t *state)
 int context_snapshot(struct context *s)
 {
 	uint64_t state = DUR_LATEST;
-	int status = s->args->at != NULL ? resolve(s, s->args->at, &state) : 0;
+	int status = s->args->at != NULL ? context_state(s, s->args->at, &state) : 0;
 	if (status != 0)
 		return status;
 	int rc = dur_snapshot(s->prefix, state, NULL, &s->view);
@@ -130,7 +131,7 @@ int context_after(struct context *s, uint64_t *after)
 	*after = strtoull(text, &end, 10);
 	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0)
 		return 0;
-	return resolve(s, text, after);
+	return context_state(s, text, after);
 }
 
 int context_close(struct context *s, int status)

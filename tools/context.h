@@ -18,12 +18,14 @@ struct context {
 	dur_view *view;
 };
 
-/* The workspace only. It must be there; create alone makes it. */
+/* The workspace only. It must be there; create and receive alone make it. */
 int context_workspace(struct context *s, const struct args *args);
 /* The workspace, and the prefix of operand 0 attached with these flags. */
 int context_open(struct context *s, const struct args *args, uint32_t attach_flags);
 /* A snapshot of --at, else of the newest state. */
 int context_snapshot(struct context *s);
+/* The state that a text for --at means. */
+int context_state(struct context *s, const char *text, uint64_t *state);
 /* A transaction, after at most --lock-timeout. */
 int context_begin(struct context *s);
 /* Commits it with --label and --async and closes it. *state may be NULL. */

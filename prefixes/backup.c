@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Backing up: states of a prefix as the records of a stream. docs/format.md draws them. */
+#include <errno.h>
+#include <string.h>
+
+#include "prefixes/copy.h"
+
+enum { RECORD_HEAD = 1 + 10 + 10 }; /* a letter and two varints */
+
+struct backup {
+	struct stream_out *out;
+	struct stream_totals totals;
+};
+
+static uint8_t *put_text(uint8_t *to, const char *text)
+{
+	size_t len = strlen(text);
+
+	*to++ = (uint8_t)len;
+	memcpy(to, text, len);
+	return to + len;
+}
+
+static int backup_state(void *ctx, const struct copy_state *state)
+{
+	uint8_t bytes[1 + 10 + 8 + 10 + 10 + 64 + 64], *to = bytes;
+	struct backup *b = ctx;
+
+	*to++ = COPY_STATE;
+	to = put_varint(to, state->number);
+	put_u64(to, (uint64_t)state->time_ns);
+	to = put_varint(to + 8, state->commits);
+	to = put_varint(to, state->entries);
+	to = put_text(to, state->label);
+	to = put_text(to, state->keep);
+	b->totals.states++;
+	return stream_out_put(b->out, bytes, (size_t)(to - bytes));
+}
+
+/* The letter and the key that every change begins with. */
+static int backup_key(struct backup *b, enum copy_record letter, const void *key, size_t len)
+{
+	uint8_t head[RECORD_HEAD], *to = head;
+	int rc;
+
+	*to++ = (uint8_t)letter;
+	to = put_varint(to, len);
+	b->totals.changes++;
+	rc = stream_out_put(b->out, head, (size_t)(to - head));
+	return rc < 0 ? rc : stream_out_put(b->out, key, len);
+}
+
+static int backup_sized(struct backup *b, const struct cell *cell)
+{
+	uint8_t head[10];
+	int rc = stream_out_put(b->out, head, (size_t)(put_varint(head, cell->len) - head));
+
+	return rc < 0 ? rc : stream_out_put(b->out, cell->bytes, cell->len);
+}
+
+static int backup_put(void *ctx, const void *key, size_t len, const struct cell *cell)
+{
+	int rc = backup_key(ctx, COPY_PUT, key, len);
+
+	return rc < 0 ? rc : backup_sized(ctx, cell);
+}
+
+static int backup_run(void *ctx, const void *key, size_t len, const struct cell *head,
+                      uint64_t bytes)
+{
+	struct backup *b = ctx;
+	uint8_t n[10];
+	int rc = backup_key(b, COPY_RUN, key, len);
+
+	if (rc == 0)
+		rc = backup_sized(b, head);
+	return rc < 0 ? rc : stream_out_put(b->out, n, (size_t)(put_varint(n, bytes) - n));
+}
+
+static int backup_piece(void *ctx, const void *data, size_t n)
+{
+	struct backup *b = ctx;
+
+	return stream_out_put(b->out, data, n);
+}
+
+static int backup_run_end(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
+static int backup_del(void *ctx, const void *key, size_t len)
+{
+	return backup_key(ctx, COPY_DEL, key, len);
+}
+
+static int backup_state_end(void *ctx)
+{
+	static const uint8_t letter = COPY_STATE_END;
+	struct backup *b = ctx;
+
+	return stream_out_put(b->out, &letter, 1);
+}
+
+static const struct copy_sink backup_sink = {
+	.state = backup_state,
+	.put = backup_put,
+	.run = backup_run,
+	.piece = backup_piece,
+	.run_end = backup_run_end,
+	.del = backup_del,
+	.state_end = backup_state_end,
+};
+
+static int backup(struct copy_plan *plan, int fd, const dur_progress *progress)
+{
+	struct copy_meter meter = { .progress = progress };
+	const struct stream_end end = { .fd = fd, .interrupted = copy_interrupted, .ctx = &meter };
+	const struct file *file = plan->snap->pager.file;
+	struct stream_header header = {
+		.flags = (file->flags & FILE_RAW ? STREAM_RAW : 0u) |
+		         (plan->history ? STREAM_HISTORY : 0u),
+		.base = plan->since.number,
+		.base_time_ns = plan->since.time_ns,
+		.base_entries = plan->since.catalog.count,
+		.last = plan->last.number,
+		.entries = plan->snap->catalog->count,
+	};
+	struct backup b = { 0 };
+	int rc;
+
+	memcpy(header.origin, file->uuid, sizeof header.origin);
+	rc = stream_out_open(&end, &header, &b.out);
+	if (rc == 0)
+		rc = copy_plan_run(plan, &meter, &backup_sink, &b);
+	if (rc == 0)
+		rc = stream_out_finish(b.out, &b.totals);
+	stream_out_free(b.out);
+	return rc;
+}
+
+int dur_backup(dur_view *snap, uint64_t since, uint32_t flags, int fd, const dur_progress *progress)
+{
+	struct copy_plan plan;
+	int rc = view_check(snap);
+
+	if (rc == 0 && snap->kind != VIEW_SNAPSHOT)
+		rc = error_set(DUR_E_MISUSE,
+		               "a backup is taken from a snapshot, not from a transaction that "
+		               "is not committed");
+	if (rc == 0 && flags & ~(uint32_t)DUR_HISTORY)
+		rc = error_set(DUR_E_MISUSE, "dur_backup() takes no flag but DUR_HISTORY");
+	if (rc == 0 && fd < 0)
+		rc = error_set(DUR_E_MISUSE, "dur_backup() needs a descriptor to write to");
+	if (rc == 0)
+		rc = copy_plan_make(snap, since, flags & DUR_HISTORY, &plan);
+	if (rc < 0)
+		return rc;
+	rc = backup(&plan, fd, progress);
+	copy_plan_end(&plan);
+	return rc;
+}

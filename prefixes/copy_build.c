@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each state is one transaction, committed with the number and the time it had. Only the last one
+ * waits for the disk, so that it takes all before it along; nobody acts on a state before it is
+ * there, and one that was cut off can be received again under the same number, since it would be
+ * the same.
+ *
+ * A new file is a store that nobody else knows of. It begins with a hidden state below the first
+ * one that arrives, and keeps all until the last one brings the policy.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/run.h"
+#include "engine/value.h"
+#include "prefixes/copy.h"
+
+/* ---- A new file: shared memory of one process ---- */
+
+static int alone_lock(void *ctx, int timeout_ms, struct store_shared *found)
+{
+	const struct copy_build *b = ctx;
+
+	(void)timeout_ms;
+	*found = b->words;
+	return 0;
+}
+
+static void alone_unlock(void *ctx, const struct store_shared *words)
+{
+	struct copy_build *b = ctx;
+
+	b->words.next = words->next;
+	b->words.epoch = words->epoch;
+	b->words.clean = words->clean;
+}
+
+static bool alone_wanted(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static void alone_publish(void *ctx, uint64_t state, uint64_t record, bool durable)
+{
+	struct copy_build *b = ctx;
+
+	b->words.visible = state;
+	b->words.record = record;
+	if (durable)
+		b->words.durable = state;
+}
+
+static void alone_durable(void *ctx, uint64_t state)
+{
+	struct copy_build *b = ctx;
+
+	b->words.durable = state;
+}
+
+static int alone_pins(void *ctx, struct store_pins *pins)
+{
+	(void)ctx;
+	*pins = (struct store_pins){ .from = UINT64_MAX };
+	return 0;
+}
+
+static int open_new(struct copy_build *b, const struct copy_state *state)
+{
+	struct store_first first = {
+		.number = state->number > 1 ? state->number - 1 : 1,
+		.time_ns = state->time_ns,
+		.hidden = state->number > 1,
+	};
+	struct store_options so = { .keep = "all",
+		                    .file_flags = b->file_flags,
+		                    .uuid = b->uuid,
+		                    .first = &first,
+		                    .memory_bytes = b->memory_bytes };
+	int fd, rc;
+
+	memcpy(first.origin, b->origin, sizeof first.origin);
+	b->host = (struct store_host){ .ctx = b,
+		                       .lock = alone_lock,
+		                       .unlock = alone_unlock,
+		                       .wanted = alone_wanted,
+		                       .publish = alone_publish,
+		                       .durable = alone_durable,
+		                       .pins = alone_pins };
+	rc = store_create(b->newfile->fd, &so);
+	if (rc < 0)
+		return rc;
+	fd = fcntl(b->newfile->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return error_system(errno, "making %s", b->newfile->path);
+	rc = store_open(fd, false, &so, &b->host, &b->store);
+	if (rc == 0)
+		rc = store_recover(b->store, -1);
+	if (rc == 0) {
+		store_hold(b->store, true);
+		b->done = first.number;
+	}
+	return rc;
+}
+
+/* ---- States ---- */
+
+/*
+ * Under the lock: nothing has been committed since the state that this one builds on. Maintenance
+ * changes no data and leaves the mark of a copy in place.
+ */
+static int check_base(const struct copy_build *b)
+{
+	const struct state *base = &b->txn->base;
+
+	if (base->number == b->done || (base->flags & STATE_MAINTENANCE &&
+	                                memcmp(base->origin, b->origin, sizeof b->origin) == 0))
+		return 0;
+	return error_set(-EBUSY,
+	                 "state %" PRIu64 " was committed while states were being received: they "
+	                 "end at state %" PRIu64,
+	                 base->number, b->done);
+}
+
+static int build_state(void *ctx, const struct copy_state *state)
+{
+	struct copy_build *b = ctx;
+	int rc = b->store ? 0 : open_new(b, state);
+
+	if (rc < 0)
+		return rc;
+	b->state = *state;
+	b->passing = state->number <= b->done;
+	if (b->passing)
+		return 0;
+	rc = store_begin_at(b->store, state->number, b->lock_ms, b->memory_bytes, &b->txn);
+	if (rc == DUR_E_RANGE)
+		return error_context(
+			rc, "the copy was changed by itself, so the stream does not fit it any "
+			    "more; receive a full copy under another name: ");
+	return rc < 0 ? rc : check_base(b);
+}
+
+static int build_put(void *ctx, const void *key, size_t len, const struct cell *cell)
+{
+	struct copy_build *b = ctx;
+	int rc;
+
+	if (b->passing)
+		return 0;
+	rc = tree_put(&b->txn->dirty, &b->txn->catalog, key, len, cell->bytes, cell->len, NULL);
+	return rc < 0 ? rc : dirty_relieve(&b->txn->dirty);
+}
+
+static int build_run(void *ctx, const void *key, size_t len, const struct cell *head,
+                     uint64_t bytes)
+{
+	struct copy_build *b = ctx;
+
+	if (b->passing)
+		return 0;
+	memcpy(b->head.key, key, len);
+	memcpy(b->head.cell, head->bytes, head->len);
+	b->head.len = len;
+	b->head.cell_len = head->len;
+	b->head.bytes = bytes;
+	return run_begin(&b->txn->dirty, bytes, &b->run);
+}
+
+static int build_piece(void *ctx, const void *data, size_t n)
+{
+	struct copy_build *b = ctx;
+
+	return b->passing ? 0 : run_add(b->run, data, n);
+}
+
+/* Of text and numbers as text every byte means something: what the run holds is looked at. */
+static int check_run(struct copy_build *b, struct page_ptr ptr)
+{
+	struct key_arena arena = { 0 };
+	const void *payload;
+	int rc = run_read(store_file(b->store), ptr, b->head.bytes, &payload);
+
+	if (rc == 0)
+		rc = value_check(b->head.cell, b->head.cell_len, payload, &arena);
+	key_arena_free(&arena);
+	return rc;
+}
+
+static int build_run_end(void *ctx)
+{
+	struct copy_build *b = ctx;
+	struct page_ptr ptr;
+	struct value_run run;
+	struct cell cell = { .bytes = b->head.cell };
+	int rc;
+
+	if (b->passing)
+		return 0;
+	rc = run_finish(b->run, &ptr);
+	if (rc < 0)
+		return rc;
+	b->run = NULL;
+	run = (struct value_run){ ptr.birth, ptr.no, b->head.bytes };
+	b->head.cell_len = value_put_run(b->head.cell, b->head.cell_len, &run);
+	cell.len = (uint32_t)b->head.cell_len;
+	rc = check_run(b, ptr);
+	return rc < 0 ? rc : build_put(b, b->head.key, b->head.len, &cell);
+}
+
+static int build_del(void *ctx, const void *key, size_t len)
+{
+	struct copy_build *b = ctx;
+	int rc;
+
+	if (b->passing)
+		return 0;
+	rc = tree_del(&b->txn->dirty, &b->txn->catalog, key, len);
+	if (rc == 1)
+		return error_set(DUR_E_CORRUPT,
+		                 "state %" PRIu64 " of the backup stream removes what is not "
+		                 "there: it does not fit this copy",
+		                 b->state.number);
+	return rc < 0 ? rc : dirty_relieve(&b->txn->dirty);
+}
+
+static int build_state_end(void *ctx)
+{
+	struct copy_build *b = ctx;
+	struct store_received received = { .time_ns = b->state.time_ns,
+		                           .commits = b->state.commits };
+	bool last = b->state.number == b->last;
+	struct commit_options options = { .received = &received, .async = !last };
+	struct state made;
+	int rc;
+
+	if (b->passing)
+		return 0;
+	if (b->txn->catalog.count != b->state.entries)
+		return error_set(DUR_E_CORRUPT,
+		                 "state %" PRIu64 " has %" PRIu64 " entries here, and %" PRIu64
+		                 " where it comes from: the backup stream does not fit this copy",
+		                 b->state.number, b->txn->catalog.count, b->state.entries);
+	memcpy(received.origin, b->origin, sizeof received.origin);
+	options.label = b->state.label[0] ? b->state.label : NULL;
+	options.keep = last && b->state.keep[0] ? b->state.keep : NULL;
+	rc = store_commit(b->txn, &options, &made);
+	if (rc == 0 || rc == DUR_E_FAILED) /* it is gone in either case */
+		b->txn = NULL;
+	if (rc == 0)
+		b->done = b->state.number;
+	return rc;
+}
+
+const struct copy_sink copy_build_sink = {
+	.state = build_state,
+	.put = build_put,
+	.run = build_run,
+	.piece = build_piece,
+	.run_end = build_run_end,
+	.del = build_del,
+	.state_end = build_state_end,
+};
+
+/* ---- The end ---- */
+
+int copy_build_finish(struct copy_build *b, uint64_t next)
+{
+	struct store *store = b->store;
+	struct txn *txn;
+	int rc;
+
+	if (!b->newfile)
+		return store_sync(store);
+	rc = store_begin(store, -1, 0, &txn);
+	if (rc < 0)
+		return rc;
+	store_skip_to(txn, next);
+	store_abort(txn);
+	b->store = NULL;
+	return store_close(store); /* flushes and confirms */
+}
+
+void copy_build_end(struct copy_build *b)
+{
+	if (b->run)
+		run_abandon(b->run);
+	b->run = NULL;
+	if (b->txn)
+		store_abort(b->txn);
+	b->txn = NULL;
+	if (b->newfile)
+		store_close(b->store);
+	b->store = NULL;
+}

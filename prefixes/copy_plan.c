@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * States of a prefix, read through snapshots as anybody reads them: so the writer goes on
+ * meanwhile, and what is read is pinned. Of a history, each state is opened before the one before
+ * it is closed, and their difference is taken. States that retention lets go while it runs are
+ * left out, as from then on they are not there.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/run.h"
+#include "engine/tree_diff.h"
+#include "engine/value.h"
+#include "prefixes/copy.h"
+
+enum { TELL_MS = 100, PIECE_BYTES = 1 << 20 };
+
+/* ---- Progress ---- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int copy_interrupted(void *ctx)
+{
+	struct copy_meter *meter = ctx;
+
+	meter->told_ms = now_ms();
+	if (!meter->progress || !meter->progress->call ||
+	    meter->progress->call(meter->progress->ctx, meter->done, meter->total) == 0)
+		return 0;
+	return error_set(-ECANCELED, "the work was canceled");
+}
+
+int copy_step(struct copy_meter *meter)
+{
+	if (!meter->progress || !meter->progress->call || now_ms() - meter->told_ms < TELL_MS)
+		return 0;
+	return copy_interrupted(meter);
+}
+
+/* ---- What to copy ---- */
+
+/*
+ * What is known of the state of a snapshot: looked up in the one that is pinned for that. A state
+ * of maintenance counts as the one whose data it holds, which is the one that people know of.
+ */
+static int state_of(const dur_view *v, struct state *out)
+{
+	struct store *store = v->prefix->shared->store;
+	struct state newest;
+	uint64_t number = v->state;
+	int rc = store_state(store, v->newest, v->newest_record, &newest);
+
+	if (rc < 0)
+		return rc;
+	if (v->state == newest.number && !(newest.flags & STATE_MAINTENANCE)) {
+		*out = newest;
+		return 0;
+	}
+	if (v->state == newest.number)
+		rc = store_back(store, &newest, 0, &number);
+	if (rc == 1)
+		return error_set(DUR_E_GONE, "no state of prefix %s is retained", v->prefix->name);
+	if (rc == 0)
+		rc = store_find(store, &newest, number, out);
+	if (rc == 0 && newest.flags & STATE_MAINTENANCE && v->state == newest.number)
+		memcpy(out->keep, newest.keep,
+		       sizeof out->keep); /* it may have changed the policy */
+	return rc;
+}
+
+int copy_plan_make(dur_view *snap, uint64_t since, bool history, struct copy_plan *plan)
+{
+	int rc;
+
+	*plan = (struct copy_plan){ .snap = snap, .history = history };
+	rc = state_of(snap, &plan->last);
+	if (rc == 0 && since > plan->last.number)
+		rc = error_set(DUR_E_RANGE,
+		               "state %" PRIu64 " comes after state %" PRIu64 ": nothing leads "
+		               "back from one to the other",
+		               since, plan->last.number);
+	if (rc == 0 && since)
+		rc = dur_snapshot(snap->prefix, since, NULL, &plan->base);
+	if (rc == 0 && since)
+		rc = state_of(plan->base, &plan->since);
+	if (rc < 0)
+		copy_plan_end(plan);
+	return rc;
+}
+
+void copy_plan_end(struct copy_plan *plan)
+{
+	dur_close(plan->base);
+	plan->base = NULL;
+}
+
+/* ---- Entries ---- */
+
+struct giving {
+	struct copy_meter *meter;
+	const struct copy_sink *sink;
+	void *ctx;
+};
+
+/* Its bytes pass one piece at a time: they are a mapping's, and need not be in memory at once. */
+static int give_run(const struct giving *g, const dur_view *v, const void *key, size_t len,
+                    const struct cell *cell)
+{
+	struct cell head = { cell->bytes, cell->len - CELL_RUN_BYTES };
+	const void *bytes;
+	struct value_run run;
+	int rc = value_run(cell->bytes, cell->len, &run);
+
+	if (rc == 0)
+		rc = run_read(v->pager.file, (struct page_ptr){ run.page, run.birth }, run.bytes,
+		              &bytes);
+	if (rc == 0)
+		rc = g->sink->run(g->ctx, key, len, &head, run.bytes);
+	for (uint64_t at = 0, n; at < run.bytes && rc == 0; at += n) {
+		n = run.bytes - at < PIECE_BYTES ? run.bytes - at : PIECE_BYTES;
+		rc = g->sink->piece(g->ctx, (const uint8_t *)bytes + at, (size_t)n);
+		if (rc == 0)
+			rc = copy_step(g->meter);
+	}
+	return rc == 0 ? g->sink->run_end(g->ctx) : rc;
+}
+
+static int give_put(const struct giving *g, const dur_view *v, const void *key, size_t len,
+                    const struct cell *cell)
+{
+	int rc = value_is_run(cell->bytes, cell->len) ? give_run(g, v, key, len, cell)
+	                                              : g->sink->put(g->ctx, key, len, cell);
+
+	g->meter->done++;
+	return rc < 0 ? rc : copy_step(g->meter);
+}
+
+static int give_all(const struct giving *g, const dur_view *v)
+{
+	struct cursor *c = malloc(sizeof *c);
+	const void *key;
+	struct cell cell;
+	size_t len;
+	int rc;
+
+	if (!c)
+		return error_system(ENOMEM, "copying a state");
+	cursor_open(c, &v->pager, v->catalog);
+	for (rc = cursor_first(c); rc == 0; rc = rc == 0 ? cursor_next(c) : rc) {
+		cursor_entry(c, &key, &len, &cell);
+		rc = give_put(g, v, key, len, &cell);
+	}
+	free(c);
+	return rc < 0 ? rc : 0;
+}
+
+static int give_changes(const struct giving *g, const dur_view *old, const dur_view *v)
+{
+	struct tree_diff *d = malloc(sizeof *d);
+	const struct tree_bounds all = { 0 };
+	struct tree_change c;
+	int rc;
+
+	if (!d)
+		return error_system(ENOMEM, "comparing two states");
+	rc = tree_diff_open(d, &old->pager, old->catalog, &v->pager, v->catalog, &all);
+	while (rc == 0 && (rc = tree_diff_next(d, &c)) == 0) {
+		if (c.now.bytes) {
+			rc = give_put(g, v, c.key, c.len, &c.now);
+		} else {
+			rc = g->sink->del(g->ctx, c.key, c.len);
+			g->meter->done++;
+		}
+	}
+	free(d);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- States ---- */
+
+static int give_state(const struct giving *g, const dur_view *before, const dur_view *v,
+                      const struct state *s)
+{
+	struct copy_state state = {
+		.number = s->number,
+		.commits = s->commits,
+		.entries = v->catalog->count,
+		.time_ns = s->time_ns,
+	};
+	int rc;
+
+	memcpy(state.label, s->label, sizeof state.label);
+	memcpy(state.keep, s->keep, sizeof state.keep);
+	rc = g->sink->state(g->ctx, &state);
+	if (rc == 0)
+		rc = before ? give_changes(g, before, v) : give_all(g, v);
+	return rc == 0 ? g->sink->state_end(g->ctx) : rc;
+}
+
+/* The retained state after one and before the last; 1: there is none. */
+static int open_next(const struct copy_plan *plan, uint64_t after, dur_view **next)
+{
+	dur_prefix *p = plan->snap->prefix;
+	dur_state_info info;
+	uint32_t n;
+	int rc;
+
+	do {
+		rc = dur_states(p, after + 1, DUR_REVERSE, &info, 1, &n);
+		if (rc < 0 || n == 0 || info.state >= plan->last.number)
+			return rc < 0 ? rc : 1;
+		rc = dur_snapshot(p, info.state, NULL, next);
+		after = info.state;
+	} while (rc == DUR_E_GONE);
+	return rc;
+}
+
+static int give_history(const struct copy_plan *plan, const struct giving *g, dur_view **before)
+{
+	uint64_t after = plan->since.number;
+	struct state s;
+	dur_view *v;
+	int rc;
+
+	while ((rc = open_next(plan, after, &v)) == 0) {
+		rc = state_of(v, &s);
+		if (rc == 0)
+			rc = give_state(g, *before, v, &s);
+		if (*before != plan->base)
+			dur_close(*before);
+		*before = v;
+		after = v->state;
+		if (rc < 0)
+			return rc;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int copy_plan_run(struct copy_plan *plan, struct copy_meter *meter, const struct copy_sink *sink,
+                  void *ctx)
+{
+	const struct giving g = { meter, sink, ctx };
+	dur_view *before = plan->base;
+	int rc = 0;
+
+	if (plan->base && plan->since.number == plan->last.number)
+		return 0;
+	if (!plan->base && !plan->history)
+		meter->total = plan->snap->catalog->count;
+	if (plan->history)
+		rc = give_history(plan, &g, &before);
+	if (rc == 0)
+		rc = give_state(&g, before, plan->snap, &plan->last);
+	if (before != plan->base)
+		dur_close(before);
+	return rc;
+}
