@@ -729,6 +729,27 @@ int dur_diff(dur_coll old, dur_coll now, const dur_range *r, dur_iter **it);
  */
 int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t flags, dur_iter **it);
 /*
+ * Opens an iterator over the changes of the entry at path, newest first, from the state `from`
+ * (DUR_LATEST: the newest) downward: a row for each state that made it something else than it was
+ * in the state before. path: as of dur_watch(), or a key; NULL or "": all entries, or those within
+ * the bounds of r; what one state changed comes in key order. r: its skip and limit count changes;
+ * parts and REVERSE are refused.
+ * Only retained states are looked at. Where some are gone, a change comes with the oldest retained
+ * state that shows it, and several may come as one. DUR_NONE ends the log at the oldest retained
+ * state of all (dur_stat() tells which). What that one holds is no change, for nothing is known of
+ * before; where every state is kept it is state 1, the empty prefix, and the log is complete.
+ * Lives: until dur_iter_close(); dur_detach() is refused until then. Keeps two states readable from
+ * step to step. States made after it was opened are not in it.
+ * Errors: DUR_E_TYPE (a path of several steps; bounds with the path of one entry), DUR_E_MISUSE
+ * (REVERSE, parts), those of Elements for a path, -EUSERS.
+ * Threads: any, one at a time. Cost: of one entry O(log n) for each state that wrote its leaf; the
+ * others are leapt over, a hundred thousand of them in less than a millisecond. Where the leaf
+ * cannot tell, since the key is not there and would be the leaf's first or last, for each state that
+ * wrote the branch above it; and of a key before or behind all others for every state. Of several
+ * entries likewise, for what has all of them below it, and what differs.
+ */
+int dur_log(dur_prefix *p, const dur_value *path, const dur_range *r, uint64_t from, dur_iter **it);
+/*
  * Gives the next change of an iterator over changes. DUR_NONE: there is none; what that means is
  * said where the iterator is opened. An iterator of either kind takes its own steps only:
  * dur_next(), dur_seek() and dur_left() on this one, and dur_next_change() on one of dur_scan(),

@@ -95,6 +95,8 @@ int view_anchor(dur_prefix *p, dur_view **v);
 /* All views that were ever made; -EBUSY if one is open. */
 int  views_busy(dur_prefix *p);
 void views_free(dur_prefix *p);
+/* A snapshot of a state as known_in told of it; found anew unless that is the newest still. */
+int  view_open_known(dur_prefix *p, const struct state *known, uint64_t known_in, dur_view **snap);
 
 /* Pins the newest state. Attaching publishes one; only a coordination file that was reset has none. */
 static inline int pin_newest(struct shared *s, struct coord_pin *pin, struct coord_published *newest)

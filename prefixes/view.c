@@ -150,8 +150,11 @@ static void unpin(dur_view *v)
 		coord_unpin(coord, &v->old_pin);
 }
 
-/* Pins a state of the past, then the newest anew, in which it must be retained (DESIGN, Readers). */
-static int open_old(dur_view *v, uint64_t state)
+/*
+ * Pins a state of the past, then the newest anew, in which it must be retained (DESIGN, Readers).
+ * known, if not NULL, is what state known_in said of it: good if that is the newest still.
+ */
+static int open_old(dur_view *v, uint64_t state, const struct state *known, uint64_t known_in)
 {
 	struct shared *s = v->prefix->shared;
 	struct coord_published newest;
@@ -163,6 +166,11 @@ static int open_old(dur_view *v, uint64_t state)
 	rc = coord_pin_state(s->coord, &v->old_pin, state);
 	if (rc == 0)
 		rc = pin_newest(s, &v->pin, &newest);
+	if (rc == 0 && known && newest.state == known_in) {
+		v->tree = known->catalog;
+		v->state = state;
+		return 0;
+	}
 	if (rc == 0)
 		rc = store_state(s->store, newest.state, newest.record, &now);
 	if (rc == 0)
@@ -233,6 +241,31 @@ static int check_snapshot(dur_prefix *p, const dur_view_options *o, dur_view **s
 	return rc;
 }
 
+static inline int finish_snapshot(dur_view *v, int rc, dur_view **snap)
+{
+	if (unlikely(rc < 0)) {
+		unpin(v);
+		view_give(v);
+		return rc;
+	}
+	v->kind = VIEW_SNAPSHOT;
+	v->pager = (struct pager){ .file = store_file(v->prefix->shared->store) };
+	v->catalog = &v->tree;
+	v->txn = NULL;
+	*snap = v;
+	return 0;
+}
+
+int view_open_known(dur_prefix *p, const struct state *known, uint64_t known_in, dur_view **snap)
+{
+	dur_view *v = view_take(p);
+
+	*snap = NULL;
+	if (!v)
+		return error_system(ENOMEM, "opening a snapshot");
+	return finish_snapshot(v, open_old(v, known->number, known, known_in), snap);
+}
+
 int dur_snapshot(dur_prefix *p, uint64_t state, const dur_view_options *o, dur_view **snap)
 {
 	dur_view *v;
@@ -247,19 +280,9 @@ int dur_snapshot(dur_prefix *p, uint64_t state, const dur_view_options *o, dur_v
 	v = view_take(p);
 	if (unlikely(!v))
 		return error_system(ENOMEM, "opening a snapshot");
-	rc = state != DUR_LATEST ? open_old(v, state) :
+	rc = state != DUR_LATEST ? open_old(v, state, NULL, 0) :
 		unlikely(o && o->flags & DUR_ON_DISK) ? open_durable(v) : open_latest(v);
-	if (unlikely(rc < 0)) {
-		unpin(v);
-		view_give(v);
-		return rc;
-	}
-	v->kind = VIEW_SNAPSHOT;
-	v->pager = (struct pager){ .file = store_file(p->shared->store) };
-	v->catalog = &v->tree;
-	v->txn = NULL;
-	*snap = v;
-	return 0;
+	return finish_snapshot(v, rc, snap);
 }
 
 /* ---- Transactions ---- */

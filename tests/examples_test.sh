@@ -44,6 +44,11 @@ expect "time_travel: three commits back" "$(printf '/about\t1\t1\n/index.html\t2
 expect "time_travel: no such state" "no such state" "$("$examples/time_travel" site/hits 999999 2>&1)"
 "$examples/time_travel" 2>/dev/null
 expect "time_travel: usage" 2 $?
+expect "key_log: newest first" "$(printf '202 -> 252\n102 -> 202\n2 -> 102\nnothing -> 2')" \
+	"$("$examples/key_log" site/hits /index.html 2>&1 | sed 's/state [0-9]*: //')"
+expect "key_log: never there" "" "$("$examples/key_log" site/hits /nowhere 2>&1)"
+"$examples/key_log" 2>/dev/null
+expect "key_log: usage" 2 $?
 
 # Each group of lines of a comment that begin with a tab is the body of a function.
 compile() { # WHAT FILE
@@ -65,7 +70,7 @@ compile() { # WHAT FILE
 		/^ \*\t/ {
 			if (!inside)
 				printf "void example_%d(dur_workspace *ws, dur_prefix *p, dur_view *snap, dur_view *txn)\n" \
-				       "{\n\tdur_value key, value;\n\tdur_coll coll;\n\tdur_iter *it;\n" \
+				       "{\n\tdur_value key, value;\n\tdur_coll coll;\n\tdur_iter *it;\n\tdur_change c;\n" \
 				       "\tuint64_t state = 0, n;\n\tint rc = 0;\n", ++count
 			inside = 1
 			print substr($0, 3)
@@ -75,8 +80,10 @@ compile() { # WHAT FILE
 		END { print "int examples = " count ";" }' "$SRC/include/duramen.h"
 } > header.c
 compile "include/duramen.h: an example" header.c
+# An entry of its own may have one too.
 expect "include/duramen.h: an example a group" "$(grep -c '^/\* ======== ' "$SRC/include/duramen.h")" \
-	"$(sed -n 's/^int examples = \(.*\);/\1/p' header.c)"
+	"$(awk '/^\/\* ======== / { want = 1 } /^ \*\t/ { n += want; want = 0 } /\*\/$/ { want = 0 }
+		END { print n }' "$SRC/include/duramen.h")"
 awk '/^```c$/ { on = 1; next } /^```$/ { on = 0 } on' "$SRC/README.md" > readme.c
 expect "README.md: a program" 1 "$(grep -c 'int main' readme.c)"
 compile "README.md: the program" readme.c

@@ -582,7 +582,7 @@ START_TEST(iterators)
 {
 	dur_value key, value;
 	dur_change change;
-	dur_iter *it;
+	dur_iter *it, *log = poison;
 	uint64_t n;
 
 	FILL(key);
@@ -597,6 +597,11 @@ START_TEST(iterators)
 	EXPECT(0, dur_scan(dur_root(snap), NULL, &it));
 	MISUSED(dur_left(it, NULL));
 	MISUSED(dur_next_change(it, &change)); /* one over entries */
+	MISUSED(dur_log(p, NULL, NULL, 0, NULL));
+	MISUSED(dur_log(p, NULL, &(dur_range){ .pad = 1 }, 0, &log));
+	MISUSED(dur_log(p, NULL, &(dur_range){ .flags = DUR_REVERSE }, 0, &log));
+	REFUSED(DUR_E_PATH, dur_log(p, &DUR_PATH("no slash"), NULL, 0, &log));
+	HOLDS(!log, "a log that was refused");
 	MISUSED(dur_seek(it, NULL));
 	REFUSED(DUR_E_TYPE, dur_seek(it, &(dur_value){ .type = DUR_LIST }));
 	IS_UNTOUCHED(key);

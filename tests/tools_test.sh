@@ -354,6 +354,109 @@ is "last:2 keeps two" 2 "$(echo "$out" | wc -l)"
 ok "last:2, the older one" 4 get short /k --at -1
 no "last:2, one that is gone" 1 "*" get short /k --at -2
 
+# ---- The log of keys ----
+
+ok "create changes" "" create changes
+"$DURAMEN" put changes /alice 25 --label birth
+"$DURAMEN" put changes /bob '"x"'
+"$DURAMEN" put changes /alice '{"~x":"00ff"}'
+"$DURAMEN" put changes /alice '{"~x":"00ff"}'
+"$DURAMEN" del changes /alice --label gone
+# of an NDJSON line all but time; of a table's line all but state and time
+told() { sed 's/"time":"20[^"]*Z",//'; }
+run log changes /alice --json
+is "log of a key: status" "0|" "$status|$err"
+is "log of a key" '{"state":6,"kind":"removed","path":"/alice","old":{"~x":"00ff"}}
+{"state":4,"kind":"changed","path":"/alice","old":25,"now":{"~x":"00ff"}}
+{"state":2,"kind":"added","path":"/alice","now":25}' "$(echo "$out" | told)"
+run log changes /alice
+is "log of a key, for people" '6 - /alice {"~x":"00ff"}
+4 ~ /alice 25 -> {"~x":"00ff"}
+2 + /alice 25' "$(echo "$out" | awk '{ $2 = ""; print }' | tr -s ' ')"
+has "log of a key: times" "*  20??-??-??T??:??:??.?????????Z  - /alice*" "$out"
+is "log --limit of a key" 6 "$("$DURAMEN" log changes /alice --limit 1 --json | sed 's/.*"state":\([0-9]*\).*/\1/')"
+run log changes "" --json
+is "log of all keys" "6/alice 4/alice 3/bob 2/alice" \
+	"$(echo "$out" | sed 's/.*"state":\([0-9]*\).*"path":"\([^"]*\)".*/\1\2/' | xargs)"
+is "log --from" 1 "$("$DURAMEN" log changes --from b | wc -l)"
+is "log --to" 3 "$("$DURAMEN" log changes --to b | wc -l)"
+is "log --starts" 3 "$("$DURAMEN" log changes --starts al | wc -l)"
+no "log of a key that never was" 1 "nothing has changed there *" log changes /carol
+no "log of a path that is none" 2 "*" log changes alice
+no "log --starts with --from" 2 "--starts *" log changes --starts a --from b
+no "log --plot with a path" 2 "log --plot *" log changes /alice --plot
+is "log shows labels of put and del" "gone birth" "$("$DURAMEN" log changes | awk 'NF > 5 { print $6 }' | xargs)"
+run log short /k
+is "log of a key where states are gone" "0| ~ /k 4 -> 5" \
+	"$status|$(echo "$out" | awk '{ $1 = $2 = ""; print }' | tr -s ' ')"
+has "it says so" "duramen: states before 5 are no longer retained*" "$err"
+"$DURAMEN" put changes /carol 1
+is "log --json --limit, before the oldest: no message" "" "$("$DURAMEN" log short /k --limit 1 2>&1 > /dev/null)"
+
+# ---- Growth, drawn ----
+
+ok "create growth" "" create growth
+for i in 1 2 3 4; do
+	"$DURAMEN" put growth "/k$i" 1
+done
+"$DURAMEN" del growth /k1
+# each of these commits writes the same: the unit of the charts of bytes
+written=$("$DURAMEN" log growth --limit 4 --json | sed 's/.*"written_bytes":\([0-9]*\).*/\1/' | sort -u)
+is "equal commits write equally much" 1 "$(echo "$written" | wc -l)"
+kib() { awk -v n="$1" 'BEGIN { t = sprintf("%.1f KiB", n / 1024); printf "%10s", t }'; }
+run log growth
+first=$(echo "$out" | sed -n 4p | awk '{ print $2 }') last=$(echo "$out" | sed -n 1p | awk '{ print $2 }')
+middle=$(echo "$out" | sed -n 2p | awk '{ print $2 }')
+COLUMNS=60 run log growth --limit 4 --plot
+is "log --plot: in 60 columns" "growth: 4 states
+bytes written by a state
+$(kib "$written") |####### ####### ####### #######
+           |####### ####### ####### #######
+           |####### ####### ####### #######
+           |####### ####### ####### #######
+           |####### ####### ####### #######
+           |####### ####### ####### #######
+       0 B +--------------------------------
+bytes written in all
+$(kib $((written * 4))) |                        #######
+           |                ....... #######
+           |                ####### #######
+           |        ####### ####### #######
+           |....... ####### ####### #######
+           |####### ####### ####### #######
+       0 B +--------------------------------
+entries
+         4 |                #######
+           |        ....... ####### .......
+           |        ####### ####### #######
+           |####### ####### ####### #######
+           |####### ####### ####### #######
+           |####### ####### ####### #######
+         0 +--------------------------------
+            3              5               6
+            ${first%.*}Z  ${last%.*}Z" "$out"
+COLUMNS=200 run log growth --limit 4 --plot
+is "log --plot: thick columns end" 44 "$(echo "$out" | sed -n 9p | tr -d '\n' | wc -c)"
+COLUMNS=30 run log demo --plot
+is "log --plot: never below 40" 40 "$(echo "$out" | awk '{ if (length > n) n = length } END { print n }')"
+seq 1 300 | sed 's/.*/{"key":&,"value":0}/' > 300.ndjson
+ok "create grown" "" create grown
+ok "load grown" "" load grown --batch 1 --async 300.ndjson
+COLUMNS=52 run log grown --plot
+is "log --plot: 301 states in 40 columns: title" "grown: 301 states, 8 to a column" "$(echo "$out" | head -n 1)"
+is "log --plot: 301 states in 40 columns: entries" "entries
+       300 |                                   ..::#
+           |                            ...::#######
+           |                      ..::##############
+           |               ..:::####################
+           |         ..::###########################
+           |....::##################################
+         0 +----------------------------------------
+            1                 151                301" "$(echo "$out" | sed -n '/^entries/,$p' | head -n 9)"
+is "log --plot: width" 52 "$(echo "$out" | awk '{ if (length > n) n = length } END { print n }')"
+COLUMNS='' run log grown --plot
+is "log --plot: 80 where nothing is known" 80 "$(echo "$out" | awk '{ if (length > n) n = length } END { print n }')"
+
 # ---- Ranges ----
 
 ok "create letters" "" create letters

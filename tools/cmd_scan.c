@@ -2,29 +2,12 @@
 /* scan: entries in key order, or how many they are. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "arena.h"
 #include "commands.h"
 #include "context.h"
 #include "message.h"
 #include "output.h"
-
-/* A bound is one step of a path; the slash in front of it may be left out. */
-static const dur_value *bound(struct arena *a, const char *text, dur_value *path)
-{
-	if (text == NULL)
-		return NULL;
-	if (text[0] != '/') {
-		size_t len = strlen(text);
-		char *with_slash = arena_alloc(a, len + 2);
-		with_slash[0] = '/';
-		memcpy(with_slash + 1, text, len + 1);
-		text = with_slash;
-	}
-	*path = DUR_PATH(text);
-	return path;
-}
 
 static int print_count(dur_coll c, const dur_range *r)
 {
@@ -43,8 +26,8 @@ static int run(const struct args *args)
 	dur_value from, to;
 	dur_coll c;
 	dur_range r = {
-		.from = bound(&arena, args->from, &from),
-		.to = bound(&arena, args->to, &to),
+		.from = range_bound(&arena, args->from, &from),
+		.to = range_bound(&arena, args->to, &to),
 		.flags = args->reverse ? DUR_REVERSE : 0,
 		.limit = args->limit,
 	};

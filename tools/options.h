@@ -23,9 +23,9 @@
 struct args {
 	const struct command *command;
 	const char *operand[MAX_OPERANDS]; /* NULL: not given */
-	const char *root, *at, *label, *keep, *format, *from, *to, *after, *since;
+	const char *root, *at, *label, *keep, *format, *from, *to, *starts, *after, *since;
 	uint64_t limit, batch, number, timeout_ms, lock_ms;
-	bool async, json, raw, memory, reverse, count, history, newest, help, version;
+	bool async, json, raw, memory, reverse, count, history, newest, plot, help, version;
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };

@@ -66,6 +66,21 @@ void print_state(const dur_state_info *s, bool json)
 	                     (s->flags & DUR_ON_DISK) != 0, "label", s->label));
 }
 
+const dur_value *range_bound(struct arena *a, const char *text, dur_value *path)
+{
+	if (text == NULL)
+		return NULL;
+	if (text[0] != '/') {
+		size_t len = strlen(text);
+		char *with_slash = arena_alloc(a, len + 2);
+		with_slash[0] = '/';
+		memcpy(with_slash + 1, text, len + 1);
+		text = with_slash;
+	}
+	*path = DUR_PATH(text);
+	return path;
+}
+
 int print_entries(dur_coll c, const dur_range *r, enum format format, const char *what)
 {
 	struct entry_writer w = {

@@ -22,6 +22,11 @@ void print_state_titles(void);
 void print_state(const dur_state_info *s, bool json);
 
 /*
+ * What --from and its like say: one step of a path, whose slash may be left out. Returns path, which
+ * lives as long as the arena and the text; NULL for NULL.
+ */
+const dur_value *range_bound(struct arena *a, const char *text, dur_value *path);
+/*
  * The entries of a range of c (NULL: all). what: shows progress under this name; NULL: does not.
  * Returns an exit status.
  */

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log of keys: from state to state, downward, skipping from birth to birth. What tree_since()
+ * says of the keys in state S holds down to a birth b; so the next state to look at is the newest
+ * retained one before b. If the keys are something else there, the change came with the oldest
+ * retained state above that one: the state that made it, or, where retention has taken states
+ * away, the first that shows it.
+ *
+ * One key is compared where it is looked up; more keys by a diff of the two trees within their
+ * bounds.
+ *
+ * Two snapshots are open at a time, the states on both sides of the last step: what a row lends
+ * is theirs.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/changes.h"
+#include "model/iter.h"
+#include "model/range.h"
+#include "prefixes/walk.h"
+
+/* A state that is being looked at, open, and what it holds. */
+struct side {
+	dur_view *view; /* NULL: none */
+	struct state state;
+	uint64_t since; /* the keys are what they are from this state on */
+	struct cell cell; /* of one key; bytes NULL: it is not there */
+};
+
+enum step {
+	STEP_DUE,  /* the older side is still to be opened */
+	STEP_OPEN, /* it is, and has rows left */
+	STEP_DONE, /* it has none left */
+};
+
+struct log {
+	struct walk *walk;
+	uint64_t below; /* the first state is the newest one below this */
+	uint64_t skip, limit;
+	bool one;       /* the key alone */
+	uint8_t step;   /* enum step */
+	struct side now, old;
+	uint64_t state; /* the rows of this step are of this state */
+	int64_t time_ns;
+	struct element_key key;
+	struct selection range; /* of more keys: their bounds */
+	struct changes changes; /* between the two sides */
+};
+
+/* ---- States ---- */
+
+static void side_close(struct side *s)
+{
+	dur_close(s->view);
+	*s = (struct side){ 0 };
+}
+
+static int look(struct log *l, struct side *s)
+{
+	const struct selection *r = &l->range;
+	struct tree_key low = { l->key.bytes, l->key.len }, high = low;
+	int rc;
+
+	if (!l->one) {
+		low = (struct tree_key){ r->keys.lo, r->keys.lo_len };
+		high = (struct tree_key){ r->keys.hi, r->keys.hi_len };
+	}
+	s->since = s->state.number;
+	if (!l->one && (!r->bounded_low || !r->bounded_high))
+		return 0; /* there is always a leaf that reaches beyond */
+	rc = tree_since(&s->view->pager, s->view->catalog, &low, l->one ? &low : &high, &s->since,
+	                &s->cell);
+	if (s->since > s->state.number)
+		s->since = s->state.number;
+	return rc < 0 ? rc : 0;
+}
+
+/* The newest retained state below a number. 1: there is none. */
+static int side_open(struct log *l, struct side *s, uint64_t below)
+{
+	int rc = walk_before(l->walk, below, &s->view, &s->state);
+
+	if (rc == 0)
+		rc = look(l, s);
+	if (rc < 0)
+		side_close(s);
+	return rc;
+}
+
+/*
+ * The state that the rows of this step are of: the oldest retained one above the older side;
+ * never above the newer one, which shows the same.
+ */
+static int made_by(struct log *l)
+{
+	struct state state;
+	int rc = walk_after(l->walk, l->old.state.number, &state);
+
+	if (rc < 0)
+		return rc;
+	if (rc == 1 || state.number > l->now.state.number)
+		state = l->now.state;
+	l->state = state.number;
+	l->time_ns = state.time_ns;
+	return 0;
+}
+
+/* To the next two states. 1: there is no older one. */
+static int step(struct log *l)
+{
+	const struct key_range *keys = &l->range.keys;
+	struct tree_bounds bounds = {
+		.from = l->range.bounded_low ? keys->lo : NULL, .from_len = keys->lo_len,
+		.to = l->range.bounded_high ? keys->hi : NULL, .to_len = keys->hi_len,
+	};
+	int rc = 0;
+
+	if (l->step == STEP_DONE) { /* the older side is the newer one now */
+		side_close(&l->now);
+		l->now = l->old;
+		l->old = (struct side){ 0 };
+		l->step = STEP_DUE;
+	}
+	if (!l->now.view)
+		rc = side_open(l, &l->now, l->below);
+	if (rc == 0)
+		rc = side_open(l, &l->old, l->now.since);
+	if (rc != 0)
+		return rc;
+	rc = made_by(l);
+	if (rc == 0)
+		rc = changes_open(&l->changes, l->old.view, l->now.view, &bounds);
+	if (rc == 0)
+		l->step = STEP_OPEN;
+	return rc;
+}
+
+/* ---- Rows ---- */
+
+/* The next of this step. 0 or 1. */
+static int step_next(struct log *l, struct tree_change *row)
+{
+	const struct cell *old = &l->old.cell, *now = &l->now.cell;
+
+	if (!l->one)
+		return changes_step(&l->changes, row);
+	*row = (struct tree_change){ l->key.bytes, l->key.len, *old, *now };
+	l->step = STEP_DONE;
+	if (!old->bytes || !now->bytes)
+		return old->bytes == now->bytes;
+	int rc = tree_cells_differ(&l->old.view->pager, old, &l->now.view->pager, now, NULL);
+	return rc < 0 ? rc : rc == 0;
+}
+
+static int log_next(void *changes, dur_change *change)
+{
+	struct log *l = changes;
+	struct tree_change row;
+	int rc = 0;
+
+	if (l->limit == 0)
+		return DUR_NONE;
+	while (rc == 0) {
+		if (l->step != STEP_OPEN)
+			rc = step(l);
+		if (rc != 0)
+			break;
+		rc = step_next(l, &row);
+		if (rc == 1) {
+			l->step = STEP_DONE;
+			rc = 0;
+		} else if (rc == 0 && l->skip > 0) {
+			l->skip--;
+		} else if (rc == 0) {
+			l->limit -= l->limit != UINT64_MAX;
+			change->state = l->state;
+			change->time_ns = l->time_ns;
+			return changes_row(&l->changes, &row, change);
+		}
+	}
+	if (rc < 0) { /* who asks again meets it again */
+		side_close(&l->old);
+		l->step = STEP_DUE;
+	}
+	return rc;
+}
+
+static void log_end(void *changes)
+{
+	struct log *l = changes;
+
+	side_close(&l->now);
+	side_close(&l->old);
+	changes_end(&l->changes);
+	walk_close(l->walk);
+	free(l);
+}
+
+static const struct change_kind log_kind = { log_next, log_end };
+
+/* ---- Opening ---- */
+
+/* The bounds and counts of r. */
+static int take_range(struct log *l, dur_coll c, const dur_range *r)
+{
+	int rc;
+
+	l->limit = UINT64_MAX;
+	if (!r)
+		return 0;
+	if (r->flags & DUR_REVERSE || r->parts)
+		return error_set(DUR_E_MISUSE, "a log goes from the newest change down: its range takes "
+		                 "neither DUR_REVERSE nor parts");
+	rc = range_select(c, r, &l->range);
+	if (rc == 0 && l->one && (l->range.bounded_low || l->range.bounded_high))
+		rc = error_set(DUR_E_TYPE, "the path leads to one entry, which has no keys to take a range "
+		               "of: leave from and to NULL, or ask for the catalog");
+	l->skip = r->skip;
+	if (r->limit)
+		l->limit = r->limit;
+	return rc;
+}
+
+static int log_open(struct log *l, dur_view *anchor, const dur_value *path, const dur_range *r,
+                    uint64_t from)
+{
+	dur_coll c = dur_root(anchor);
+	bool self = true;
+	int rc = path ? collection_key(c, path, false, &l->key, &self) : 0;
+
+	if (rc == DUR_NONE)
+		rc = error_set(DUR_E_TYPE, "this version keeps scalars in the catalog only, so a path to "
+		               "log has one step");
+	if (rc < 0)
+		return rc;
+	l->one = !self;
+	if (l->one && l->key.bytes != l->key.buf) { /* the caller's own */
+		memcpy(l->key.buf, l->key.bytes, l->key.len);
+		l->key.bytes = l->key.buf;
+	}
+	l->below = from && from < UINT64_MAX ? from + 1 : UINT64_MAX;
+	rc = take_range(l, c, r);
+	return rc < 0 ? rc : walk_open(anchor->prefix, &l->walk);
+}
+
+int dur_log(dur_prefix *p, const dur_value *path, const dur_range *r, uint64_t from, dur_iter **it)
+{
+	dur_view *anchor;
+	struct log *l;
+	int rc = prefix_check(p);
+
+	if (it)
+		*it = NULL;
+	if (rc < 0)
+		return rc;
+	if (!it)
+		return error_set(DUR_E_MISUSE, "dur_log() needs a place for the iterator");
+	rc = view_anchor(p, &anchor);
+	if (rc < 0)
+		return rc;
+	l = calloc(1, sizeof *l);
+	rc = l ? log_open(l, anchor, path, r, from) : error_system(ENOMEM, "opening a log");
+	if (rc < 0) {
+		if (l)
+			log_end(l);
+		dur_close(anchor);
+		return rc;
+	}
+	return iter_open_changes(anchor, true, &log_kind, l, it);
+}
