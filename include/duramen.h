@@ -785,11 +785,12 @@ int dur_keep(dur_prefix *p, const char *policy);
 /* ======== Backup ========
  *
  *	if ((rc = dur_snapshot(p, DUR_LATEST, NULL, &snap)) == 0)
- *		rc = dur_backup(snap, 0, 0, fd, NULL);          (whole)
+ *		rc = dur_backup(snap, 0, 0, fd, NULL);          // the whole state
  *	if (rc == 0)
- *		rc = dur_receive(other, "copy", fd_there, NULL);
- *	...
- *	rc = dur_backup(later, dur_state(snap), 0, fd, NULL);   (what came since)
+ *		rc = dur_receive(ws, "copy", fd_there, NULL);   // in another workspace
+ *	state = dur_state(snap);
+ *	if (rc == 0 && (rc = dur_snapshot(p, DUR_LATEST, NULL, &later)) == 0)
+ *		rc = dur_backup(later, state, 0, fd, NULL);     // later: what came since
  *
  * A stream is keys and values, compressed with LZ4 and chained by checksums; docs/format.md draws it.
  * A received prefix is a copy: it has a UUID of its own, knows which prefix it is a copy of, and its

@@ -71,6 +71,7 @@ compile() { # WHAT FILE
 			if (!inside)
 				printf "void example_%d(dur_workspace *ws, dur_prefix *p, dur_view *snap, dur_view *txn)\n" \
 				       "{\n\tdur_value key, value;\n\tdur_coll coll;\n\tdur_iter *it;\n\tdur_change c;\n" \
+				       "\tdur_view *later;\n\tint fd = 1, fd_there = 0;\n" \
 				       "\tuint64_t state = 0, n;\n\tint rc = 0;\n", ++count
 			inside = 1
 			print substr($0, 3)
