@@ -689,6 +689,53 @@ START_TEST(forgeries)
 }
 END_TEST
 
+/* ---- The format, as docs/format.md draws it ---- */
+
+START_TEST(bytes_as_drawn)
+{
+	static const char content[] = "S\x03\xc0\xa8\x0f\x3b\xae\x5d\x82\x18\x02\x02\x03two\x03" "all"
+				      "P\x07\x02" "alice\0\x02\x03\x19"
+				      "P\x05\x02" "bob\0\x05\x07" "dark"
+				      "E";
+	uint8_t bytes[STREAM_HEADER + 16 + sizeof content - 1 + 16 + 32] = "\x89" "DURCOPY\r\n\x1a\n";
+	uint8_t *at = bytes + STREAM_HEADER;
+	const uint32_t n = sizeof content - 1;
+	dur_prefix *copy;
+	dur_state_info info;
+	uint32_t found;
+	uint64_t sum;
+
+	put_u32(bytes + 12, 1);
+	put_u64(bytes + 64, 3);
+	put_u64(bytes + 72, 2);
+	sum = hash64(bytes, 88, 0);
+	put_u64(bytes + 88, sum);
+	put_u32(at, n); /* one block, not compressed */
+	put_u32(at + 4, n);
+	memcpy(at + 16, content, n);
+	sum = hash64(at + 16, n, hash64(at, 8, sum));
+	put_u64(at + 8, sum);
+	at += 16 + n;
+	put_u32(at, 0);
+	put_u32(at + 4, 32);
+	put_u64(at + 16, n);
+	put_u64(at + 24, hash64(content, n, 0));
+	put_u64(at + 32, 1);
+	put_u64(at + 40, 2);
+	put_u64(at + 8, hash64(at + 16, 32, hash64(at, 8, sum)));
+	backup_write(file, bytes, sizeof bytes);
+	EXPECT(0, backup_from(ws, "copy", file));
+	copy = open_copy("copy");
+	EXPECT(0, dur_states(copy, 0, 0, &info, 1, &found));
+	ck_assert_uint_eq(info.state, 3);
+	ck_assert_str_eq(info.label, "two");
+	ck_assert_int_eq(info.time_ns, INT64_C(0x18825dae3b0fa8c0));
+	ck_assert_int_eq(prefix_int(copy, 3, "alice", 0), 25);
+	EXPECT(0, dur_detach(copy));
+	prefix_check_sound(ws, "copy", DUR_HISTORY);
+}
+END_TEST
+
 /* ---- Numbers ---- */
 
 /*
@@ -823,6 +870,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, while_another_process_writes);
 	tcase_add_test(tc, through_a_pipe);
 	tcase_add_test(tc, what_was_pinned_is_there);
+	tcase_add_test(tc, bytes_as_drawn);
 	tcase_add_test(tc, numbers_are_not_given_twice);
 	tcase_add_test(no, damage_to_a_full_copy);
 	tcase_add_test(no, damage_to_an_increment);
