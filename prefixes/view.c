@@ -166,14 +166,11 @@ static int open_old(dur_view *v, uint64_t state, const struct state *known, uint
 	rc = coord_pin_state(s->coord, &v->old_pin, state);
 	if (rc == 0)
 		rc = pin_newest(s, &v->pin, &newest);
-	if (rc == 0 && known && newest.state == known_in) {
-		v->tree = known->catalog;
-		v->state = state;
-		return 0;
-	}
 	if (rc == 0)
 		rc = store_state(s->store, newest.state, newest.record, &now);
-	if (rc == 0)
+	if (rc == 0 && known && now.number == known_in)
+		then = *known;
+	else if (rc == 0)
 		rc = store_find(s->store, &now, state, &then);
 	if (rc < 0)
 		return rc;
