@@ -452,7 +452,7 @@ START_TEST(many_snapshots)
 END_TEST
 
 /* ON_DISK gives what no power cut can take back, retained or not. */
-static void on_disk(const char *keep)
+static void on_disk(const char *keep, unsigned commits)
 {
 	const dur_attach_options o = { .keep = keep, .async_ms = 3600 * 1000 };
 	const dur_view_options disk = { .flags = DUR_ON_DISK };
@@ -467,7 +467,7 @@ static void on_disk(const char *keep)
 	durable = prefix_put(q, "n", -1, false);
 	EXPECT(0, dur_snapshot(q, DUR_LATEST, &disk, &snap));
 	ck_assert_uint_eq(dur_state(snap), durable);
-	for (unsigned i = 0; i < 700; i++) { /* several folds */
+	for (unsigned i = 0; i < commits; i++) {
 		state = prefix_put(q, "n", i, true);
 		if (i % 100 == 50) {
 			EXPECT(0, dur_snapshot(q, DUR_LATEST, &disk, &other));
@@ -503,13 +503,13 @@ static void on_disk(const char *keep)
 
 START_TEST(on_disk_of_all)
 {
-	on_disk("all");
+	on_disk("all", 700); /* several folds */
 }
 END_TEST
 
 START_TEST(on_disk_of_the_last)
 {
-	on_disk("last:1");
+	on_disk("last:1", 300); /* a fold, but not so many that a flush is due */
 }
 END_TEST
 
