@@ -18,7 +18,7 @@ trap finish EXIT
 cd "$scratch" || exit 1
 unset DURAMEN_ROOT
 TAB=$(printf '\t')
-commands="create ls drop put get del scan load dump log wait watch stat readers check backup receive compact"
+commands="create ls drop put get del scan load dump log diff restore wait watch stat readers check backup receive compact"
 
 # ---- Words of this test ----
 
@@ -149,7 +149,7 @@ run ls --json
 has "ls --json" '{"name":"demo","uuid":"????????-*","newest":*,"file_bytes":*,"memory":false}*' "$out"
 for line in "get nosuch /a" "put nosuch /a 1" "del nosuch /a" "scan nosuch" "load nosuch -" \
 	"dump nosuch" "log nosuch" "wait nosuch --after 1" "watch nosuch" "stat nosuch" "readers nosuch" \
-	"check nosuch" "drop nosuch"; do
+	"check nosuch" "drop nosuch" "diff nosuch -1" "restore nosuch -1" "watch nosuch /a"; do
 	# shellcheck disable=SC2086
 	no "no prefix: $line" 3 "there is no prefix nosuch*duramen create nosuch*" $line
 done
@@ -457,6 +457,52 @@ is "log --plot: width" 52 "$(echo "$out" | awk '{ if (length > n) n = length } E
 COLUMNS='' run log grown --plot
 is "log --plot: 80 where nothing is known" 80 "$(echo "$out" | awk '{ if (length > n) n = length } END { print n }')"
 
+# ---- Diff and restore ----
+
+ok "create versions" "" create versions
+printf '{"key":"a","value":1}\n{"key":"b","value":"two"}\n{"key":3,"value":null}\n' > versions.ndjson
+ok "load versions" "" load versions versions.ndjson
+first=$(newest versions)
+"$DURAMEN" put versions /b '{"~g":[7,"two"]}'
+"$DURAMEN" del versions /a
+"$DURAMEN" put versions /~pa,~i1 '{"~x":"00ff"}'
+differs() { # WHAT EXPECTED ARGUMENT...: status 1, this output, no message
+	local what=$1 expected=$2
+	shift 2
+	run diff versions "$@"
+	is "$what" "1|$expected|" "$status|$out|$err"
+}
+rows='{"kind":"removed","path":"/a","old":1}
+{"kind":"added","path":"/~pa,~i1","now":{"~x":"00ff"}}
+{"kind":"changed","path":"/b","old":"two","now":{"~g":[7,"two"]}}'
+differs "diff, by number" "$rows" "$first"
+differs "diff, by distance and latest" "$rows" -3 latest
+differs "diff, two old states" "$(echo "$rows" | grep -v added)" "$first" -1
+differs "diff, the other way round" '{"kind":"added","path":"/a","now":1}
+{"kind":"removed","path":"/~pa,~i1","old":{"~x":"00ff"}}
+{"kind":"changed","path":"/b","old":{"~g":[7,"two"]},"now":"two"}' latest "$first"
+differs "diff of one entry" "$(echo "$rows" | head -1)" "$first" latest /a
+differs "diff of everything" "$rows" "$first" latest ""
+ok "diff of an entry that is the same" "" diff versions "$first" latest /~i3
+ok "diff of an entry that never was, though tuples begin with it" "" diff versions -1 latest /a
+ok "diff of a state and itself" "" diff versions -2 -2
+no "diff, no such state" 1 "there is no state 99999 *" diff versions 99999
+no "diff, no state" 2 "*" diff versions yesterday
+no "diff, bad path" 2 "*" diff versions "$first" latest a
+
+before=$(newest versions)
+ok "restore" "" restore versions "$first" --label undo
+is "restore is one commit" 0 "$("$DURAMEN" diff versions "$before" -1 > restored; wc -l < restored)"
+ok "restored states are equal" "" diff versions "$first"
+is "with the label" 1 "$("$DURAMEN" log versions | grep -c ' undo$')"
+differs "the state before it is there still" "$rows" "$first" "$before"
+ok "restore of what is there already" "" restore versions "$first"
+is "makes no state" "$((before + 1))" "$(newest versions)"
+ok "restore of the state before" "" restore versions -1
+ok "undoes a restore" "" diff versions "$before"
+no "restore, no such state" 1 "there is no state 99999 *" restore versions 99999
+ok "check of it all" "versions is sound" check versions --history
+
 # ---- Ranges ----
 
 ok "create letters" "" create letters
@@ -670,6 +716,67 @@ children+=("$endless")
 head -n 1 closing > /dev/null
 wait "$endless"
 is "watch ends when its output is closed" "0 " "$? $(cat watch.err)"
+
+# ---- Watching changes ----
+
+ok "create changing" "" create changing --keep last:100
+"$DURAMEN" put changing /k 0
+"$DURAMEN" put changing /other '"x"'
+start=$(newest changing)
+run watch changing "" --after 1 --count 2
+is "watch of everything" '{"state":N,"time":T,"kind":"added","path":"/k","now":0,"end":true}
+{"state":N,"time":T,"kind":"added","path":"/other","now":"x","end":true}' \
+	"$(echo "$out" | sed 's/"state":[0-9]*,"time":"[^"]*"/"state":N,"time":T/')"
+"$DURAMEN" load changing --batch 2 - < <(printf '{"key":"k","value":%s}\n{"key":"l","value":%s}\n' 1 1 2 2)
+changed() { # what was printed, without times
+	sed 's/"state":[0-9]*,"time":"[^"]*",//' "$@"
+}
+run watch changing "" --after "$start" --count 2
+is "watch: the last change of a state has end" '{"kind":"changed","path":"/k","old":0,"now":1}
+{"kind":"added","path":"/l","now":1,"end":true}
+{"kind":"changed","path":"/k","old":1,"now":2}
+{"kind":"changed","path":"/l","old":1,"now":2,"end":true}' "$(echo "$out" | changed)"
+run watch changing /l --after "$start" --count 2
+is "watch of one entry" '{"kind":"added","path":"/l","now":1,"end":true}
+{"kind":"changed","path":"/l","old":1,"now":2,"end":true}' "$(echo "$out" | changed)"
+run watch changing --coalesce --after "$start" --count 1
+is "watch --coalesce" '{"kind":"changed","path":"/k","old":0,"now":2}
+{"kind":"added","path":"/l","now":2,"end":true}' "$(echo "$out" | changed)"
+run watch changing /k --after 0 --count 3
+is "watch --after 0: from the oldest state" 3 "$(echo "$out" | grep -c '"path":"/k"')"
+no "watch, no such state" 1 "*does not exist yet*" watch changing "" --after 99999
+no "watch, bad path" 2 "*" watch changing k
+
+# a watcher that is killed again and again, and resumed after the last state it printed whole
+resume=$(newest changing)
+(for i in $(seq 1 60); do "$DURAMEN" put changing /k "$i"; done) &
+children+=("$!")
+: > gathered
+for _ in $(seq 1 1000); do
+	"$DURAMEN" watch changing "" --after "$resume" > piece &
+	watcher=$!
+	children+=("$watcher")
+	sleep 0.0$((RANDOM % 9 + 1))
+	kill -9 "$watcher"
+	wait "$watcher" 2> /dev/null
+	awk '{ kept = kept $0 "\n" } /,"end":true}$/ { printf "%s", kept; kept = "" }' piece > whole
+	cat whole >> gathered
+	[ -s whole ] && resume=$(tail -1 whole | sed 's/.*"state":\([0-9]*\).*/\1/')
+	[ "$(wc -l < gathered)" -ge 60 ] && break
+done
+is "no gap and no repeat through kills" "$(seq 1 60 | tr '\n' ' ')" \
+	"$(sed 's/.*"now":\([0-9]*\).*/\1/' gathered | tr '\n' ' ')"
+
+"$DURAMEN" watch changing /k > follow 2> watch.err &
+watcher=$!
+children+=("$watcher")
+until_true eval 'sleep 0.1; "$DURAMEN" put changing /k "$RANDOM"; [ -s follow ]'
+kill -TERM "$watcher"
+wait "$watcher"
+is "watch of changes ends cleanly on SIGTERM" "0 " "$? $(cat watch.err)"
+is "it printed whole lines" "$(wc -l < follow)" "$(grep -c '^{"state":.*}$' follow)"
+for i in $(seq 1 100); do "$DURAMEN" put changing /k "$i" --async; done
+no "watch of a state that is gone" 1 "state $start is no longer retained*" watch changing "" --after "$start"
 
 # ---- Two processes ----
 

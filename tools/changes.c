@@ -13,7 +13,7 @@ void print_change_titles(void)
 	print_titles("     STATE  TIME                            CHANGE");
 }
 
-static void print_json(const dur_change *c)
+void print_change_members(const dur_change *c)
 {
 	static const char *const kinds[] = { "", "added", "removed", "changed" };
 	dur_value path = c->path;
@@ -34,7 +34,6 @@ static void print_json(const dur_change *c)
 		fputs(",\"now\":", stdout);
 		json_write_value(stdout, &c->now);
 	}
-	fputs("}\n", stdout);
 }
 
 void print_change(const dur_change *c, bool json)
@@ -42,7 +41,8 @@ void print_change(const dur_change *c, bool json)
 	char when[TIMETEXT_MAX];
 
 	if (json) {
-		print_json(c);
+		print_change_members(c);
+		fputs("}\n", stdout);
 		return;
 	}
 	if (c->state != 0)

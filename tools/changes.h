@@ -14,5 +14,7 @@ void print_change_titles(void);
  * people: state, time, "+", "-" or "~", path, and the values as JSON.
  */
 void print_change(const dur_change *c, bool json);
+/* The JSON without its end: more members may follow, then a brace and the end of the line. */
+void print_change_members(const dur_change *c);
 
 #endif

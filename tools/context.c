@@ -67,13 +67,21 @@ int context_state(struct context *s, const char *text, uint64_t *state)
 	return rc < 0 ? fail(rc) : 0;
 }
 
-int context_snapshot(struct context *s)
+int context_past(struct context *s, const char *text, dur_view **snap)
 {
-	uint64_t state = DUR_LATEST;
-	int status = s->args->at != NULL ? context_state(s, s->args->at, &state) : 0;
+	uint64_t state;
+	int status = context_state(s, text, &state);
 	if (status != 0)
 		return status;
-	int rc = dur_snapshot(s->prefix, state, NULL, &s->view);
+	int rc = dur_snapshot(s->prefix, state, NULL, snap);
+	return rc < 0 ? fail(rc) : 0;
+}
+
+int context_snapshot(struct context *s)
+{
+	if (s->args->at != NULL)
+		return context_past(s, s->args->at, &s->view);
+	int rc = dur_snapshot(s->prefix, DUR_LATEST, NULL, &s->view);
 	return rc < 0 ? fail(rc) : 0;
 }
 

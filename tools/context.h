@@ -26,6 +26,8 @@ int context_open(struct context *s, const struct args *args, uint32_t attach_fla
 int context_snapshot(struct context *s);
 /* The state that a text for --at means. */
 int context_state(struct context *s, const char *text, uint64_t *state);
+/* A snapshot of it; the caller closes it. */
+int context_past(struct context *s, const char *text, dur_view **snap);
 /* A transaction, after at most --lock-timeout. */
 int context_begin(struct context *s);
 /* Commits it with --label and --async and closes it. *state may be NULL. */

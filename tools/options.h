@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define MAX_OPERANDS 3
+#define MAX_OPERANDS 4
 #define NOT_GIVEN    UINT64_MAX /* a number option that was not on the command line */
 
 /* Everything that any command takes. */
@@ -25,7 +25,8 @@ struct args {
 	const char *operand[MAX_OPERANDS]; /* NULL: not given */
 	const char *root, *at, *label, *keep, *format, *from, *to, *starts, *after, *since;
 	uint64_t limit, batch, number, timeout_ms, lock_ms;
-	bool async, json, raw, memory, reverse, count, history, newest, plot, help, version;
+	bool async, json, raw, memory, reverse, count, history, newest, plot, coalesce, help;
+	bool version;
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
