@@ -27,12 +27,13 @@ file, a commit
 open half the history back and get, warm, p50
 the same, cold
 full scan, old : newest
-the entries written afresh
 last:100, file
+last:100, file, compacted with its history
 last:100, file, a snapshot held since the start
 LMDB, file
 diff with 10 changes
 diff with 10 changes, read
+log of a key that changed 5 times in all commits
 restore 10,000 commits back : 3 diffs and the puts
 EOF
 # what a few pages are does not depend on the machine

@@ -49,6 +49,36 @@ static void report_reads(struct past *past, const struct settings *o)
 		median(newest, SCANS) / median(old, SCANS), 0.25, true });
 }
 
+/* What entry 0 was, newest first. */
+static double log_once(const struct past *past)
+{
+	unsigned char key[DATA_KEY];
+	dur_change c;
+	dur_iter *it;
+	uint32_t n = 0;
+	double start = seconds();
+
+	data_key(&past->data, 0, key);
+	NEED(dur_log(past->prefix, &DUR_BYTES(key, DATA_KEY), NULL, DUR_LATEST, &it));
+	while (NEED(dur_next_change(it, &c)) == 0) {
+		n++; /* the last row is the load's */
+		SURE(data_generation(c.now.ptr) == PAST_RARE + 1 - n, "a log has every change");
+	}
+	dur_iter_close(it);
+	SURE(n == PAST_RARE + 1, "a log ends where the entry was made");
+	return seconds() - start;
+}
+
+static void report_log(const struct past *past)
+{
+	double took[SCANS];
+
+	for (int i = 0; i < SCANS; i++)
+		took[i] = log_once(past) * 1e3;
+	report(&(struct row){ "log of a key that changed 5 times in all commits", "ms",
+		median(took, SCANS), 10, false });
+}
+
 /* ---- Cold ---- */
 
 static void leave_cache(const char *path)
@@ -127,6 +157,7 @@ void section_past(dur_workspace *ws, const struct settings *o)
 	report(&(struct row){ "file, a commit", "bytes",
 		(double)(past_disk_bytes(&past, o->dir) - before) / (double)o->commits, 400, false });
 	report_reads(&past, o);
+	report_log(&past);
 	report_cold(ws, &past, o);
 	past_close(&past);
 	NEED(dur_drop(ws, "past"));

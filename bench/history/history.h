@@ -29,7 +29,7 @@ struct past {
 	struct data   data;
 	uint64_t      random;
 	uint32_t     *generation;       /* of each entry now */
-	uint64_t      commits;
+	uint64_t      commits, wanted;  /* made so far, to be made */
 	uint32_t     *entry;            /* that a commit put a new value to, by commit */
 	uint64_t     *state;            /* that it made; [0] is that of the load */
 };
@@ -57,8 +57,9 @@ void sure(bool truth, const char *what, const char *file, int line);
 void past_open(struct past *past, dur_workspace *ws, const char *name, const char *keep,
                uint64_t entries, uint64_t commits, uint64_t seed);
 void past_close(struct past *past);
-/* A commit that gives a random entry its next value. */
+/* A commit that gives a random entry its next value; PAST_RARE of them give it to entry 0 alone. */
 void past_commit(struct past *past, uint32_t flags);
+enum { PAST_RARE = 5 };
 /* The generation that an entry had after the first so many commits. */
 uint32_t past_generation(const struct past *past, uint32_t entry, uint64_t commits);
 /* Reads all of the state after so many commits, and sees that it is right. Seconds. */

@@ -42,7 +42,7 @@ void past_open(struct past *past, dur_workspace *ws, const char *name, const cha
 {
 	dur_view *txn;
 
-	*past = (struct past){ .random = seed };
+	*past = (struct past){ .random = seed, .wanted = commits };
 	data_init(&past->data, entries, seed);
 	past->generation = calloc(entries, sizeof(*past->generation));
 	past->entry = calloc(commits + 1, sizeof(*past->entry));
@@ -67,8 +67,12 @@ void past_close(struct past *past)
 
 void past_commit(struct past *past, uint32_t flags)
 {
-	uint32_t entry = (uint32_t)data_below(&past->random, past->data.entries);
+	uint32_t entry = 1 + (uint32_t)data_below(&past->random, past->data.entries - 1);
+	uint64_t rare = past->wanted / PAST_RARE;
 	dur_view *txn;
+
+	if (rare && past->commits % rare == rare / 2 && past->commits < rare * PAST_RARE)
+		entry = 0;
 
 	past->generation[entry]++;
 	past->entry[++past->commits] = entry;
