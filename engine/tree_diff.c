@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each side stands at a head: an entry of a leaf, or a subtree that it has not entered. Of a subtree one
- * fence is known without reading it, from the separators above it: the lower one upward, the upper one
- * downward. No key of the subtree comes before that fence. So:
+ * Each side stands at a head: an entry of a leaf, or a subtree that it has not entered. Of a
+ * subtree one fence is known without reading it, from the separators above it: the lower one
+ * upward, the upper one downward. No key of the subtree comes before that fence. So:
  *
  *   - both heads lead to the same page, nothing of which was taken: both pass over it;
  *   - an entry that stands before the other head's key or fence is in one tree only;
  *   - of two entries with one key the cells are compared;
- *   - else the subtree that begins first is entered; of two that begin alike the higher one, of two of
- *     one height both.
+ *   - else the subtree that begins first is entered; of two that begin alike the higher one, of two
+ *     of one height both.
  *
- * A side that entered a page before the other one came to it is still at the page's beginning as long as
- * it took nothing of it: this, too, is found to be the same page.
+ * A side that entered a page before the other one came to it is still at the page's beginning as
+ * long as it took nothing of it: this, too, is found to be the same page.
  */
 #include "engine/tree_diff.h"
 
@@ -81,7 +81,9 @@ static void pass(const struct tree_diff *d, struct diff_side *s)
 
 enum fence { FENCE_LOW, FENCE_HIGH };
 
-/* The separator below or above the child that the frame of a level stands at. false: there is none. */
+/*
+ * The separator below or above the child that the frame of a level stands at. false: there is none.
+ */
 static bool fence_of(const struct diff_side *s, unsigned level, enum fence fence,
                      const struct page **page, unsigned *at)
 {
@@ -96,8 +98,8 @@ static bool fence_of(const struct diff_side *s, unsigned level, enum fence fence
 }
 
 /*
- * The keys of a node lie between the fences of the child that leads to it. So a side's keys ascend over all
- * nodes, and no node is met twice.
+ * The keys of a node lie between the fences of the child that leads to it. So a side's keys ascend
+ * over all nodes, and no node is met twice.
  */
 static int check_fences(const struct diff_side *s, struct page_ptr ptr, const struct page *page)
 {
@@ -176,8 +178,8 @@ static unsigned top_of(const struct tree_diff *d, const struct diff_side *s)
 }
 
 /*
- * Subtrees that begin at a side's head: one of each height below top, the lowest not entered (or the
- * leaf it is in). True: the highest that both have in common was passed over.
+ * Subtrees that begin at a side's head: one of each height below top, the lowest not entered (or
+ * the leaf it is in). True: the highest that both have in common was passed over.
  */
 static bool pass_same(struct tree_diff *d)
 {
@@ -206,8 +208,12 @@ static int order_bytes(const uint8_t *a, unsigned a_len, const uint8_t *b, unsig
 	return c ? c : (a_len > b_len) - (a_len < b_len);
 }
 
-/* Two entries. Neighbours of one page's history mostly share its prefix: then only the rest is looked at. */
-static int order_entries(struct tree_diff *d, const struct diff_frame *a, const struct diff_frame *b)
+/*
+ * Two entries. Neighbours of one page's history mostly share its prefix: then only the rest is
+ * looked at.
+ */
+static int order_entries(struct tree_diff *d, const struct diff_frame *a,
+                         const struct diff_frame *b)
 {
 	const struct page *p = a->page, *q = b->page;
 
@@ -224,11 +230,14 @@ static int order_entries(struct tree_diff *d, const struct diff_frame *a, const 
 	struct node_entry x = node_entry(p, a->at), y = node_entry(q, b->at);
 	if (x.head != y.head)
 		return x.head < y.head ? -1 : 1;
-	int c = order_bytes(x.rest, node_rest_len(x.suffix_len), y.rest, node_rest_len(y.suffix_len));
+	int c = order_bytes(x.rest, node_rest_len(x.suffix_len), y.rest,
+	                    node_rest_len(y.suffix_len));
 	return c ? c : (x.suffix_len > y.suffix_len) - (x.suffix_len < y.suffix_len);
 }
 
-/* The fence at which the subtree at a side's head begins. false: none, it begins before all keys. */
+/*
+ * The fence at which the subtree at a side's head begins. false: none, it begins before all keys.
+ */
 static bool begin_of(const struct tree_diff *d, const struct diff_side *s, const struct page **page,
                      unsigned *at)
 {
@@ -236,8 +245,8 @@ static bool begin_of(const struct tree_diff *d, const struct diff_side *s, const
 }
 
 /*
- * Whether an entry stands before all that the subtree at the other side's head may hold. A lower fence may
- * be a key of the subtree, an upper one is none.
+ * Whether an entry stands before all that the subtree at the other side's head may hold. A lower
+ * fence may be a key of the subtree, an upper one is none.
  */
 static bool entry_first(struct tree_diff *d, const struct diff_side *entry,
                         const struct diff_side *subtree)
@@ -274,8 +283,8 @@ static struct diff_side *subtree_first(struct tree_diff *d)
 
 /* ---- Steps ---- */
 
-int tree_cells_differ(const struct pager *a_pager, const struct cell *a, const struct pager *b_pager,
-                      const struct cell *b, uint64_t *pages)
+int tree_cells_differ(const struct pager *a_pager, const struct cell *a,
+                      const struct pager *b_pager, const struct cell *b, uint64_t *pages)
 {
 	struct node_run x, y;
 	const void *p, *q;

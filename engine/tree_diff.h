@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What leads from one tree to another, in the order of keys, either way. Two pointers to a page are equal
- * only if the page is the same, so subtrees that both trees share are passed over unread, and the cost
- * is in proportion to what differs. The trees may have any heights and be split anywhere: it is keys
- * and cells that are compared, never shapes.
+ * What leads from one tree to another, in the order of keys, either way. Two pointers to a page are
+ * equal only if the page is the same, so subtrees that both trees share are passed over unread, and
+ * the cost is in proportion to what differs. The trees may have any heights and be split anywhere:
+ * it is keys and cells that are compared, never shapes.
  *
  * Each tree has a pager of its own: one of them may be of a transaction, or of a state of the past.
  */
@@ -60,16 +60,16 @@ int tree_diff_open(struct tree_diff *d, const struct pager *old_pager, const str
                    const struct pager *now_pager, const struct tree *now,
                    const struct tree_bounds *bounds);
 /*
- * The next change. 0, 1 at the end, DUR_E_CORRUPT. Good until one of the trees is written to. Every page
- * that is entered is checked to lie between its parent's fences, so that no file can make it go on
- * for ever.
+ * The next change. 0, 1 at the end, DUR_E_CORRUPT. Good until one of the trees is written to. Every
+ * page that is entered is checked to lie between its parent's fences, so that no file can make it
+ * go on for ever.
  */
 int tree_diff_next(struct tree_diff *d, struct tree_change *change);
 /*
  * Whether two cells hold the same value: equal bytes, or runs of equal type, length and content.
  * 0: they do, 1: not, DUR_E_CORRUPT. *pages (may be NULL) grows by those of runs that were read.
  */
-int tree_cells_differ(const struct pager *a_pager, const struct cell *a, const struct pager *b_pager,
-                      const struct cell *b, uint64_t *pages);
+int tree_cells_differ(const struct pager *a_pager, const struct cell *a,
+                      const struct pager *b_pager, const struct cell *b, uint64_t *pages);
 
 #endif

@@ -65,8 +65,9 @@ int changes_open(struct changes *c, dur_view *old, dur_view *now, const struct t
 
 	c->view[DIFF_OLD] = old;
 	c->view[DIFF_NOW] = now;
-	return tree_diff_open(&c->diff, old ? &old->pager : &any->pager, old ? old->catalog : &empty,
-	                      now ? &now->pager : &any->pager, now ? now->catalog : &empty, bounds);
+	return tree_diff_open(&c->diff, old ? &old->pager : &any->pager,
+	                      old ? old->catalog : &empty, now ? &now->pager : &any->pager,
+	                      now ? now->catalog : &empty, bounds);
 }
 
 int changes_step(struct changes *c, struct tree_change *step)

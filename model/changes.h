@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Differences between two views as rows of a dur_change: kind, path and both values. What diff and watch
- * have in common.
+ * Differences between two views as rows of a dur_change: kind, path and both values. What diff and
+ * watch have in common.
  */
 #ifndef DURAMEN_MODEL_CHANGES_H
 #define DURAMEN_MODEL_CHANGES_H
@@ -16,14 +16,14 @@ struct change_path {
 };
 
 /*
- * A key of v's catalog as a path. A raw key that is text is written as text: as a step it means the same
- * bytes. -ENOMEM.
+ * A key of v's catalog as a path. A raw key that is text is written as text: as a step it means the
+ * same bytes. -ENOMEM.
  */
 int change_path_set(struct change_path *path, const dur_view *v, const void *key, size_t len);
 void change_path_free(struct change_path *path);
 
 struct changes {
-	dur_view *view[2];              /* DIFF_OLD, DIFF_NOW; NULL: an empty collection. Not both. */
+	dur_view *view[2]; /* DIFF_OLD, DIFF_NOW; NULL: an empty collection. Not both. */
 	struct tree_diff diff;
 	struct change_path path;
 	struct key_arena arena;         /* what the last row put together */
@@ -32,8 +32,8 @@ struct changes {
 /* Before the first change within the bounds; may be called again. Reads no page. */
 int changes_open(struct changes *c, dur_view *old, dur_view *now, const struct tree_bounds *bounds);
 /*
- * The next difference, without making a row of it. 0, 1 at the end. What it read is entered in the views'
- * cost.
+ * The next difference, without making a row of it. 0, 1 at the end. What it read is entered in the
+ * views' cost.
  */
 int changes_step(struct changes *c, struct tree_change *step);
 /* Its row; state and time are left as they are. */

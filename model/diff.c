@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dur_diff(): what leads from one collection to another. The range becomes key bounds, the same for both
- * sides; its part is cut by the counts of one of them. In a transaction a write makes the places doubtful:
- * the next step then begins anew, behind the last key that was given.
+ * dur_diff(): what leads from one collection to another. The range becomes key bounds, the same for
+ * both sides; its part is cut by the counts of one of them. In a transaction a write makes the
+ * places doubtful: the next step then begins anew, behind the last key that was given.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -62,7 +62,8 @@ static void move_bound(struct diff *d, const struct tree_change *step)
 		d->keys.hi_len = step->len;
 		d->bounded_high = true;
 	} else {
-		bound[step->len] = 0;   /* nothing lies between a key and that key with 00 behind it */
+		/* nothing lies between a key and that key with 00 behind it */
+		bound[step->len] = 0;
 		d->keys.lo_len = step->len + 1;
 		d->bounded_low = true;
 	}
@@ -111,16 +112,17 @@ static int cut_at(dur_coll c, uint64_t rank, uint8_t *bound, size_t *len)
 	cursor_open(&cursor, &c.view->pager, c.view->catalog);
 	rc = cursor_nth(&cursor, rank);
 	if (rc != 0)
-		return rc < 0 ? rc : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
-		                               "`duramen check`");
+		return rc < 0 ? rc
+		              : error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run "
+		                                         "`duramen check`");
 	cursor_entry(&cursor, &key, len, NULL);
 	memcpy(bound, key, *len);
 	return 0;
 }
 
 /*
- * The part: pieces with equal counts of c's entries. The first piece begins and the last one ends where the
- * range does, so that together they hold all keys of the range, c's or not.
+ * The part: pieces with equal counts of c's entries. The first piece begins and the last one ends
+ * where the range does, so that together they hold all keys of the range, c's or not.
  */
 static int cut_part(struct diff *d, dur_coll c, const dur_range *r)
 {
@@ -139,8 +141,8 @@ static int cut_part(struct diff *d, dur_coll c, const dur_range *r)
 		return 0;
 	}
 	if (n > 0 && r->part > 0) {
-		rc = cut_at(c, s.low + (uint64_t)((unsigned __int128)n * r->part / r->parts), d->keys.lo,
-		            &d->keys.lo_len);
+		rc = cut_at(c, s.low + (uint64_t)((unsigned __int128)n * r->part / r->parts),
+		            d->keys.lo, &d->keys.lo_len);
 		d->bounded_low = true;
 	}
 	if (rc == 0 && n > 0 && r->part + 1 < r->parts) {
@@ -181,13 +183,15 @@ static int check_pair(dur_coll old, dur_coll now)
 	if (rc < 0)
 		return rc;
 	if (no_old && no_now)
-		return error_set(DUR_E_MISUSE, "dur_diff() needs a collection: only one of the two may be {0}");
+		return error_set(DUR_E_MISUSE,
+		                 "dur_diff() needs a collection: only one of the two may be {0}");
 	if (no_old || no_now)
 		return 0;
 	if (old.view->prefix != now.view->prefix)
-		return error_set(DUR_E_MISUSE, "dur_diff() compares collections of one prefix, of views from "
-		                 "one dur_attach(); these are of %s and %s", old.view->prefix->name,
-		                 now.view->prefix->name);
+		return error_set(DUR_E_MISUSE,
+		                 "dur_diff() compares collections of one prefix, of views from "
+		                 "one dur_attach(); these are of %s and %s",
+		                 old.view->prefix->name, now.view->prefix->name);
 	if (old.kind != now.kind)
 		return error_set(DUR_E_TYPE, "dur_diff() compares collections of one kind");
 	return 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Iterators over entries, and the frame of those over changes, which bring their own steps
- * (model/iter.h). What is left to give is a count, known from ranks when the iterator opens, so that a step
- * compares no keys. In a transaction a write makes the count and the cursor doubtful: the iterator then
- * finds its place again, behind the last key it gave, and counts anew within its key bounds.
+ * (model/iter.h). What is left to give is a count, known from ranks when the iterator opens, so
+ * that a step compares no keys. In a transaction a write makes the count and the cursor doubtful:
+ * the iterator then finds its place again, behind the last key it gave, and counts anew within its
+ * key bounds.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -126,9 +127,8 @@ static int iter_check(const dur_iter *it, bool changes)
 	if (!it->open || it->stamp != it->view->stamp)
 		return error_set(DUR_E_STALE, "this iterator, or its view, has been closed");
 	if (changes != (it->kind != NULL))
-		return error_set(DUR_E_MISUSE, changes ?
-		                 "this iterator is over entries: dur_next() gives the next one" :
-		                 "this iterator is over changes: dur_next_change() gives the next one");
+		return error_set(DUR_E_MISUSE, "this iterator is over %s gives the next one",
+		                 changes ? "entries: dur_next()" : "changes: dur_next_change()");
 	return 0;
 }
 
@@ -200,7 +200,9 @@ static int place_again(dur_iter *it)
 		rc = tree_rank(&it->view->pager, it->view->catalog, it->last, it->last_len, &rank);
 		if (rc < 0)
 			return rc;
-		/* upward the key itself is behind us if it was given, downward the other way round */
+		/*
+		 * upward the key itself is behind us if it was given, downward the other way round
+		 */
 		bool there = rc == 0, past = it->resume == AFTER_LAST;
 		if (it->reverse)
 			high = rank + (there && !past) < high ? rank + (there && !past) : high;

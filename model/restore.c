@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dur_restore(): the difference between the transaction and the snapshot is written into the transaction,
- * entry by entry. So what both have stays shared, as it is what the newest state reaches, and everything
- * else is written anew, large values too: no page that was retired comes back to life (I3).
+ * dur_restore(): the difference between the transaction and the snapshot is written into the
+ * transaction, entry by entry. So what both have stays shared, as it is what the newest state
+ * reaches, and everything else is written anew, large values too: no page that was retired comes
+ * back to life (I3).
  *
- * The diff cannot go on over a tree that is being written to. It is taken in batches, as copies; each batch
- * begins behind the last key of the one before, up to which the two are equal then.
+ * The diff cannot go on over a tree that is being written to. It is taken in batches, as copies;
+ * each batch begins behind the last key of the one before, up to which the two are equal then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@ struct restore {
 /* Copies differences while there is room. 0, or 1: there are no more. */
 static int take_batch(struct restore *r)
 {
-	struct tree_bounds bounds = { .from = r->from_len ? r->from : NULL, .from_len = r->from_len };
+	struct tree_bounds bounds = { .from = r->from_len ? r->from : NULL,
+		                      .from_len = r->from_len };
 	size_t most = sizeof(struct patch) + TREE_KEY_MAX + TREE_CELL_MAX;
 	struct tree_change c;
 	int rc = tree_diff_open(&r->diff, &r->txn->pager, r->txn->catalog, &r->snap->pager,
@@ -54,7 +56,7 @@ static int take_batch(struct restore *r)
 			memcpy(to + sizeof patch + c.len, c.now.bytes, patch.cell_len);
 		r->used += sizeof patch + c.len + patch.cell_len;
 		memcpy(r->from, c.key, c.len);
-		r->from[c.len] = 0;     /* nothing lies between a key and that key with 00 behind it */
+		r->from[c.len] = 0; /* nothing lies between a key and that key with 00 behind it */
 		r->from_len = c.len + 1;
 	}
 	r->txn->pages_read += r->diff.side[DIFF_OLD].pages_read;
@@ -70,18 +72,20 @@ static int copy_run(struct restore *r, uint8_t *cell, size_t len, struct page_pt
 	int rc = value_run(cell, len, run);
 
 	if (rc == 0)
-		rc = run_read(r->snap->pager.file, (struct page_ptr){ run->page, run->birth }, run->bytes,
-		              &data);
+		rc = run_read(r->snap->pager.file, (struct page_ptr){ run->page, run->birth },
+		              run->bytes, &data);
 	if (rc == 0)
 		rc = run_write(&r->txn->txn->dirty, data, run->bytes, copy);
 	if (rc < 0)
 		return rc;
 	r->snap->pages_read += run_pages(run->bytes);
-	value_put_run(cell, len - VALUE_RUN_CELL, &(struct value_run){ copy->birth, copy->no, run->bytes });
+	value_put_run(cell, len - VALUE_RUN_CELL,
+	              &(struct value_run){ copy->birth, copy->no, run->bytes });
 	return 0;
 }
 
-static int apply(struct restore *r, const uint8_t *key, size_t key_len, uint8_t *cell, size_t cell_len)
+static int apply(struct restore *r, const uint8_t *key, size_t key_len, uint8_t *cell,
+                 size_t cell_len)
 {
 	struct dirty *dirty = &r->txn->txn->dirty;
 	struct page_ptr copy = { 0 };
@@ -90,8 +94,10 @@ static int apply(struct restore *r, const uint8_t *key, size_t key_len, uint8_t 
 
 	if (cell_len == 0) {
 		rc = tree_del(dirty, r->txn->catalog, key, key_len);
-		return rc == 1 ? error_set(DUR_E_CORRUPT, "an entry to remove is not there: run `duramen "
-		                           "check`") : rc;
+		return rc == 1 ? error_set(DUR_E_CORRUPT,
+		                           "an entry to remove is not there: run `duramen "
+		                           "check`")
+		               : rc;
 	}
 	if (value_is_run(cell, cell_len))
 		rc = copy_run(r, cell, cell_len, &copy, &run);
@@ -123,21 +129,23 @@ static int apply_batch(struct restore *r)
 
 static int restore(dur_view *txn, dur_view *snap)
 {
-	struct restore *r = calloc(1, sizeof *r);
-	int rc = r && (r->batch = malloc(BATCH_BYTES)) ? 0 : error_system(ENOMEM, "restoring a state");
+	struct restore *r = malloc(sizeof *r);
 	bool more = true;
+	int rc = 0;
 
-	if (rc == 0) {
-		r->txn = txn;
-		r->snap = snap;
-	}
+	if (r)
+		*r = (struct restore){ .txn = txn, .snap = snap, .batch = malloc(BATCH_BYTES) };
+	if (!r || !r->batch)
+		rc = error_system(ENOMEM, "restoring a state");
 	while (rc == 0 && more) {
 		rc = take_batch(r);
 		more = rc == 0;
 		if (rc >= 0)
 			rc = apply_batch(r);
 	}
-	/* Half a restored state must never be committed, whatever the user said of failed writes. */
+	/*
+	 * Half a restored state must never be committed, whatever the user said of failed writes.
+	 */
 	if (rc < 0 && r && r->changed && !txn->txn->dirty.failed)
 		txn->txn->dirty.failed = rc;
 	if (r)
@@ -153,12 +161,14 @@ static int check(dur_view *txn, dur_view *snap)
 	if (rc < 0)
 		return rc;
 	if (snap->kind != VIEW_SNAPSHOT)
-		return error_set(DUR_E_MISUSE, "dur_restore() takes the state of a snapshot: this view is a "
+		return error_set(DUR_E_MISUSE,
+		                 "dur_restore() takes the state of a snapshot: this view is a "
 		                 "transaction");
 	if (txn->prefix->shared != snap->prefix->shared)
-		return error_set(DUR_E_MISUSE, "the snapshot is of prefix %s, the transaction of %s: "
-		                 "dur_restore() works within one prefix", snap->prefix->name,
-		                 txn->prefix->name);
+		return error_set(DUR_E_MISUSE,
+		                 "the snapshot is of prefix %s, the transaction of %s: "
+		                 "dur_restore() works within one prefix",
+		                 snap->prefix->name, txn->prefix->name);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dur_watch(): the states after one, in order (prefixes/follow.h), and of each what differs from the one
- * before, at or below a path. Two snapshots are open while a difference is read, one of the last state seen
- * otherwise: so from there on nothing that the watch has reached can be lost to it.
+ * dur_watch(): the states after one, in order (prefixes/follow.h), and of each what differs from
+ * the one before, at or below a path. Two snapshots are open while a difference is read, one of the
+ * last state seen otherwise: so from there on nothing that the watch has reached can be lost to it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,11 +86,13 @@ static int take_path(struct watch *w, const dur_value *path)
 	int rc = 0;
 
 	if (path && path->type != DUR_PATH && path->type != DUR_STEPS)
-		return error_set(DUR_E_MISUSE, "dur_watch() takes a path: DUR_PATH() or DUR_STEPS()");
+		return error_set(DUR_E_MISUSE,
+		                 "dur_watch() takes a path: DUR_PATH() or DUR_STEPS()");
 	if (path)
 		rc = collection_key(dur_root(w->seen), path, false, &w->key, &self);
 	if (rc == DUR_NONE)
-		rc = error_set(DUR_E_TYPE, "this version keeps scalars in the catalog only, so a path to watch "
+		rc = error_set(DUR_E_TYPE,
+		               "this version keeps scalars in the catalog only, so a path to watch "
 		               "has one step");
 	if (rc < 0)
 		return rc;

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each look is made through the newest state, pinned for it; a state found there is then opened by number. */
+/*
+ * Each look is made through the newest state, pinned for it; a state found there is then opened by
+ * number.
+ */
 #include "prefixes/follow.h"
 
-/* A state that was found may be dropped before it is opened; whoever asks for the newest looks again. */
+/*
+ * A state that was found may be dropped before it is opened; whoever asks for the newest looks
+ * again.
+ */
 enum { NEWEST_TRIES = 1000 };
 
 static int open_state(struct follow *f, const struct state *state, dur_view **snap)
@@ -92,7 +98,8 @@ static int list_steps(struct follow *f)
 		rc = store_states(f->prefix->shared->store, &newest, f->at + 1, true, f->list,
 		                  FOLLOW_LIST, &f->n);
 	if (rc == 0 && f->n == 0 && newest.commits != f->commits)
-		rc = error_set(DUR_E_GONE, "what came after state %llu is no longer there (policy %s)",
+		rc = error_set(DUR_E_GONE,
+		               "what came after state %llu is no longer there (policy %s)",
 		               (unsigned long long)f->at, newest.keep);
 	if (rc == 0 && f->n == 0)
 		f->level = newest.number;
@@ -125,10 +132,12 @@ int follow_next(struct follow *f, bool coalesce, dur_view **snap, int64_t *time_
 	}
 	step = &f->list[f->next];
 	if (step->commits != f->commits + 1)
-		return error_set(DUR_E_GONE, "the state after %llu is no longer retained: the next one that "
-		                 "is there is %llu; start again from it, or follow with DUR_COALESCE, which "
-		                 "needs no state in between", (unsigned long long)f->at,
-		                 (unsigned long long)step->number);
+		return error_set(
+			DUR_E_GONE,
+			"the state after %llu is no longer retained: the next one that "
+			"is there is %llu; start again from it, or follow with DUR_COALESCE, which "
+			"needs no state in between",
+			(unsigned long long)f->at, (unsigned long long)step->number);
 	*time_ns = step->time_ns;
 	rc = open_state(f, step, snap);
 	f->next += rc == 0;

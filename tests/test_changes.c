@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diff and restore through the public header: random states against full scans, rows that go back in
- * through their paths, what is read and what is refused.
+ * diff and restore through the public header: random states against full scans, rows that go back
+ * in through their paths, what is read and what is refused.
  */
 #include "prefix_kit.h"
 
@@ -54,8 +54,8 @@ static void teardown(void)
 
 static void open_prefix(bool raw, const char *keep)
 {
-	EXPECT(0, dur_attach(ws, "p", DUR_CREATE | (raw ? DUR_RAW : 0), &(dur_attach_options){ .keep = keep },
-	                     &p));
+	EXPECT(0, dur_attach(ws, "p", DUR_CREATE | (raw ? DUR_RAW : 0),
+	                     &(dur_attach_options){ .keep = keep }, &p));
 }
 
 static void close_prefix(void)
@@ -80,7 +80,8 @@ static void write_some(dur_view *txn, unsigned n)
 			MUST(dur_del(dur_root(txn), any_key()));
 		} else if (dice < 35) { /* in a run; of few contents, so that some come again */
 			memset(big, (int)(dice & 1), sizeof big);
-			EXPECT(0, dur_put(dur_root(txn), any_key(), &DUR_BYTES(big, 5000 + dice % 3 * 15000)));
+			EXPECT(0, dur_put(dur_root(txn), any_key(),
+			                  &DUR_BYTES(big, 5000 + dice % 3 * 15000)));
 		} else if (dice < 45) {
 			EXPECT(0, dur_put(dur_root(txn), any_key(), &DUR_INT((int64_t)dice % 3)));
 		} else {
@@ -235,7 +236,8 @@ static void check_pair(dur_view *old, dur_view *now, bool back)
 	dur_change c;
 	dur_iter *it;
 
-	EXPECT(0, dur_diff(coll_of(old), coll_of(now), &(dur_range){ .flags = back ? DUR_REVERSE : 0 }, &it));
+	EXPECT(0, dur_diff(coll_of(old), coll_of(now),
+	                   &(dur_range){ .flags = back ? DUR_REVERSE : 0 }, &it));
 	for (size_t i = 0; i < n; i++) {
 		const struct row *row = &rows[back ? n - 1 - i : i];
 		EXPECT(0, dur_next_change(it, &c));
@@ -313,8 +315,11 @@ START_TEST(rows_go_back_in_through_their_paths)
 }
 END_TEST
 
-/* How many rows a diff of this range has; each is in it, for it has the rank that its place says. */
-static size_t count_range(dur_view *old, dur_view *now, const dur_range *r, char paths[][64], size_t at)
+/*
+ * How many rows a diff of this range has; each is in it, for it has the rank that its place says.
+ */
+static size_t count_range(dur_view *old, dur_view *now, const dur_range *r, char paths[][64],
+                          size_t at)
 {
 	dur_change c;
 	dur_iter *it;
@@ -327,7 +332,9 @@ static size_t count_range(dur_view *old, dur_view *now, const dur_range *r, char
 	return at;
 }
 
-/* Numbers 0 .. 99 that all differ: a range of a diff is then what a scan of the same range gives. */
+/*
+ * Numbers 0 .. 99 that all differ: a range of a diff is then what a scan of the same range gives.
+ */
 START_TEST(ranges_are_those_of_scans)
 {
 	static char got[400][64];
@@ -378,7 +385,8 @@ START_TEST(ranges_are_those_of_scans)
 	dur_view *first;
 	EXPECT(0, dur_snapshot(p, 1, NULL, &first));
 	for (uint32_t part = 0; part < 7; part++)
-		ck_assert_uint_eq(count_range(first, now, &(dur_range){ .part = part, .parts = 7 }, got, 0),
+		ck_assert_uint_eq(count_range(first, now, &(dur_range){ .part = part, .parts = 7 },
+		                              got, 0),
 		                  part == 6 ? 100 : 0);
 	dur_close(first);
 	dur_close(old);
@@ -456,7 +464,8 @@ START_TEST(a_diff_goes_on_through_writes)
 	put_int(txn, 10, 1);
 	put_int(txn, 500, 1);
 	EXPECT(0, dur_diff(dur_root(snap), dur_root(txn), NULL, &it));
-	EXPECT(0, dur_diff(dur_root(snap), dur_root(txn), &(dur_range){ .flags = DUR_REVERSE }, &back));
+	EXPECT(0, dur_diff(dur_root(snap), dur_root(txn), &(dur_range){ .flags = DUR_REVERSE },
+	                   &back));
 	next_is(it, DUR_CHANGED, "/~i10");
 	next_is(back, DUR_CHANGED, "/~i500");
 	put_int(txn, 5, 1);   /* behind the one, ahead of the other */
@@ -499,8 +508,10 @@ START_TEST(what_a_diff_refuses)
 	ck_assert_ptr_nonnull(strstr(dur_message(), "one prefix"));
 	EXPECT(DUR_E_MISUSE, dur_diff((dur_coll){ 0 }, (dur_coll){ 0 }, NULL, &it));
 	EXPECT(DUR_E_MISUSE, dur_diff(dur_root(a), dur_root(b), NULL, NULL));
-	EXPECT(DUR_E_MISUSE, dur_diff(dur_root(a), dur_root(b), &(dur_range){ .flags = DUR_COALESCE }, &it));
-	EXPECT(DUR_E_RANGE, dur_diff(dur_root(a), dur_root(b), &(dur_range){ .part = 2, .parts = 2 }, &it));
+	EXPECT(DUR_E_MISUSE,
+	       dur_diff(dur_root(a), dur_root(b), &(dur_range){ .flags = DUR_COALESCE }, &it));
+	EXPECT(DUR_E_RANGE,
+	       dur_diff(dur_root(a), dur_root(b), &(dur_range){ .part = 2, .parts = 2 }, &it));
 	EXPECT(DUR_E_TYPE, dur_diff(dur_root(a), dur_root(b),
 	                            &(dur_range){ .from = &(dur_value){ .type = DUR_LIST } }, &it));
 	EXPECT(0, dur_diff(dur_root(a), dur_root(b), NULL, &it));
@@ -598,7 +609,8 @@ START_TEST(restored_states_are_equal_and_history_stays)
 	for (unsigned i = 0; i < kit_rounds(20); i++) {
 		EXPECT(0, dur_snapshot(p, states[kit_random(&seed) % STATES], NULL, &snap));
 		/* now and then with so little memory that it spills */
-		EXPECT(0, dur_begin(p, &(dur_view_options){ .memory_bytes = i % 3 ? 0 : 65536 }, &txn));
+		EXPECT(0, dur_begin(p, &(dur_view_options){ .memory_bytes = i % 3 ? 0 : 65536 },
+		                    &txn));
 		if (i % 2)
 			write_some(txn, 30); /* they give way */
 		EXPECT(0, dur_restore(txn, snap));
@@ -617,7 +629,9 @@ START_TEST(restored_states_are_equal_and_history_stays)
 }
 END_TEST
 
-/* Under a policy that gives pages back at once, with what is restored held by the snapshot alone. */
+/*
+ * Under a policy that gives pages back at once, with what is restored held by the snapshot alone.
+ */
 START_TEST(restored_pages_are_not_those_that_were_retired)
 {
 	uint64_t states[STATES];
@@ -660,7 +674,8 @@ START_TEST(what_restore_refuses)
 	for (unsigned i = 0; i < 3; i++) {
 		EXPECT(0, dur_begin(p, NULL, &txn));
 		EXPECT(DUR_E_MISUSE, dur_restore(txn, i == 0 ? NULL : i == 1 ? other : txn));
-		EXPECT(DUR_E_MISUSE, dur_commit(txn, NULL, NULL)); /* barred, as by any failed write */
+		EXPECT(DUR_E_MISUSE,
+		       dur_commit(txn, NULL, NULL)); /* barred, as by any failed write */
 		dur_close(txn);
 	}
 	ck_assert_int_eq(prefix_int(p, DUR_LATEST, "n", 0), 1);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What differs between two trees, against two sorted arrays; what it reads; trees out of hostile files. */
+/*
+ * What differs between two trees, against two sorted arrays; what it reads; trees out of hostile
+ * files.
+ */
 #include "engine/tree_diff.h"
 
 #include <check.h>
@@ -23,7 +26,9 @@ static void setup(void)
 
 static unsigned rounds(unsigned quick)
 {
-	return getenv("DURAMEN_SLOW") ? 10 * quick : getenv("DURAMEN_BRIEF") ? quick / 10 + 1 : quick;
+	return getenv("DURAMEN_SLOW")    ? 10 * quick
+	       : getenv("DURAMEN_BRIEF") ? quick / 10 + 1
+	                                 : quick;
 }
 
 /* ---- Trees of the past, each with its array ---- */
@@ -119,7 +124,8 @@ static size_t expect(const struct past *a, const struct past *b, struct row *row
 			i++, k++;
 			continue;
 		}
-		rows[n++] = (struct row){ c <= 0 ? a->entries[i] : NULL, c >= 0 ? b->entries[k] : NULL };
+		rows[n++] = (struct row){ c <= 0 ? a->entries[i] : NULL,
+			                  c >= 0 ? b->entries[k] : NULL };
 		i += c <= 0;
 		k += c >= 0;
 	}
@@ -169,8 +175,9 @@ static uint64_t check_pair(const struct pair *p)
 	struct tree_change c;
 	struct tree_diff d;
 
-	ck_assert_int_eq(tree_diff_open(&d, &p->old_pager, &p->old->tree, &p->now_pager, &p->now->tree,
-	                                &p->bounds), 0);
+	ck_assert_int_eq(tree_diff_open(&d, &p->old_pager, &p->old->tree, &p->now_pager,
+	                                &p->now->tree, &p->bounds),
+	                 0);
 	for (size_t i = 0; i < n; i++) {
 		const struct row *row = &rows[p->bounds.back ? n - 1 - i : i];
 		const struct entry *e = row->old ? row->old : row->now;
@@ -243,7 +250,10 @@ START_TEST(random_trees_differ_as_their_arrays_do)
 }
 END_TEST
 
-/* Entries that were put one by one and those that were loaded in order lie in pages of other shapes. */
+/*
+ * Entries that were put one by one and those that were loaded in order lie in pages of other
+ * shapes.
+ */
 START_TEST(equal_contents_in_other_pages_do_not_differ)
 {
 	struct bed b;
@@ -294,7 +304,8 @@ static void load(struct bed *b, uint64_t n)
 	for (uint64_t i = 0; i < n; i++) {
 		put_be64(key, i);
 		put_be64(key + 8, i * 0x9e3779b97f4a7c15);
-		ck_assert_int_eq(tree_put(&b->dirty, &b->tree, key, 16, cell, sizeof cell, NULL), 0);
+		ck_assert_int_eq(tree_put(&b->dirty, &b->tree, key, 16, cell, sizeof cell, NULL),
+		                 0);
 	}
 	bed_commit(b);
 }
@@ -317,7 +328,10 @@ static uint64_t count_rows(struct bed *b, const struct tree *old, const struct t
 	return n;
 }
 
-/* Ten changes anywhere, of every kind, are found in at most a hundred pages, whichever way one looks. */
+/*
+ * Ten changes anywhere, of every kind, are found in at most a hundred pages, whichever way one
+ * looks.
+ */
 START_TEST(pages_are_read_for_what_differs_alone)
 {
 	uint64_t entries = getenv("DURAMEN_SLOW") ? 1000000 : 200000, pages;
@@ -337,12 +351,14 @@ START_TEST(pages_are_read_for_what_differs_alone)
 			if (i % 3 == 0)
 				ck_assert_int_eq(tree_del(&b.dirty, &b.tree, key, 16), 0);
 			else /* another value, or a key that was not there */
-				ck_assert_int_eq(tree_put(&b.dirty, &b.tree, key, 16 + i % 3 / 2, cell,
-				                          sizeof cell, NULL), 0);
+				ck_assert_int_eq(tree_put(&b.dirty, &b.tree, key, 16 + i % 3 / 2,
+				                          cell, sizeof cell, NULL),
+				                 0);
 		}
 		bed_commit(&b);
 		for (unsigned way = 0; way < 4; way++) {
-			const struct tree *from = way & 1 ? &b.tree : &old, *to = way & 1 ? &old : &b.tree;
+			const struct tree *from = way & 1 ? &b.tree : &old,
+					  *to = way & 1 ? &old : &b.tree;
 			ck_assert_uint_eq(count_rows(&b, from, to, way & 2, &pages), 10);
 			ck_assert_uint_gt(pages, 0);
 			ck_assert_uint_le(pages, 100);
@@ -392,7 +408,8 @@ static void damage(struct bed *b, uint64_t no)
 	ck_assert_int_eq(pread(b->fd, &u, PAGE_SIZE, (off_t)(no << PAGE_SHIFT)), PAGE_SIZE);
 	for (uint64_t i = 1 + random_below(&b->seed, 3); i-- > 0;) {
 		unsigned at = 8 + (unsigned)random_below(&b->seed, PAGE_SIZE - 8);
-		if (random_below(&b->seed, 2) && u.page.heap >= PAGE_HEADER && u.page.heap < PAGE_SIZE - 64)
+		if (random_below(&b->seed, 2) && u.page.heap >= PAGE_HEADER &&
+		    u.page.heap < PAGE_SIZE - 64)
 			at = u.page.heap + (unsigned)random_below(&b->seed, 64);
 		u.bytes[at] = (uint8_t)(u.bytes[at] + 1 + random_below(&b->seed, 3));
 	}
@@ -400,8 +417,8 @@ static void damage(struct bed *b, uint64_t no)
 	ck_assert_int_eq(pwrite(b->fd, &u, PAGE_SIZE, (off_t)(no << PAGE_SHIFT)), PAGE_SIZE);
 }
 
-static void use_damaged(struct bed *b, struct file *file, const struct tree *old, const struct tree *now,
-                        bool back)
+static void use_damaged(struct bed *b, struct file *file, const struct tree *old,
+                        const struct tree *now, bool back)
 {
 	const struct pager pager = { file, NULL };
 	uint8_t last[TREE_KEY_MAX];
@@ -441,20 +458,23 @@ START_TEST(damaged_pages_are_errors_and_no_more)
 	for (unsigned i = 0; i < rounds(60); i++) {
 		uint64_t no = PAGE_FIRST + random_below(&b.seed, pages - PAGE_FIRST);
 		union node_copy good;
-		ck_assert_int_eq(pread(b.fd, &good, PAGE_SIZE, (off_t)(no << PAGE_SHIFT)), PAGE_SIZE);
+		ck_assert_int_eq(pread(b.fd, &good, PAGE_SIZE, (off_t)(no << PAGE_SHIFT)),
+		                 PAGE_SIZE);
 		damage(&b, no);
 		struct file *again = kit_file_again(b.fd, NULL);
 		use_damaged(&b, again, &old, &b.tree, i & 1);
 		use_damaged(&b, again, &b.tree, &old, i & 2);
 		file_close(again);
-		ck_assert_int_eq(pwrite(b.fd, &good, PAGE_SIZE, (off_t)(no << PAGE_SHIFT)), PAGE_SIZE);
+		ck_assert_int_eq(pwrite(b.fd, &good, PAGE_SIZE, (off_t)(no << PAGE_SHIFT)),
+		                 PAGE_SIZE);
 	}
 	bed_close(&b);
 }
 END_TEST
 
 /* A branch whose children all lead to one page. */
-static void write_branch(struct bed *b, uint64_t no, unsigned level, unsigned children, uint64_t child)
+static void write_branch(struct bed *b, uint64_t no, unsigned level, unsigned children,
+                         uint64_t child)
 {
 	union node_copy u = { 0 };
 
@@ -472,8 +492,8 @@ static void write_branch(struct bed *b, uint64_t no, unsigned level, unsigned ch
 }
 
 /*
- * Two towers of branches in which every way down leads to the same leaf: as many ways as no one could go.
- * With single children there is one way, and the leaf is shared.
+ * Two towers of branches in which every way down leads to the same leaf: as many ways as no one
+ * could go. With single children there is one way, and the leaf is shared.
  */
 START_TEST(towers_of_branches_come_to_an_end)
 {
@@ -490,7 +510,8 @@ START_TEST(towers_of_branches_come_to_an_end)
 			uint64_t no = PAGE_FIRST + 1 + t * LEVELS, below = PAGE_FIRST;
 			for (unsigned level = 1; level < LEVELS; level++, below = no++)
 				write_branch(&b, no, level, children, below);
-			tower[t] = (struct tree){ .root = { no - 1, 1 }, .count = 1, .depth = LEVELS };
+			tower[t] =
+				(struct tree){ .root = { no - 1, 1 }, .count = 1, .depth = LEVELS };
 		}
 		struct file *again = kit_file_again(b.fd, NULL);
 		struct file *file = b.file;

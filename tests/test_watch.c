@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches with changes: states in order, paths, retention that takes states away, and watchers beside
- * writers in other processes, killed and resumed.
+ * Watches with changes: states in order, paths, retention that takes states away, and watchers
+ * beside writers in other processes, killed and resumed.
  */
 #include "prefix_kit.h"
 
@@ -53,7 +53,8 @@ static void next_is(dur_iter *it, uint64_t state, uint32_t kind, const char *pat
 	dur_state_info info;
 	uint32_t n;
 	EXPECT(0, dur_states(p, c.state, 0, &info, 1, &n));
-	if (n == 1 && info.state == c.state) /* else it is gone already, and the watch has it open */
+	if (n == 1 &&
+	    info.state == c.state) /* else it is gone already, and the watch has it open */
 		ck_assert_int_eq(info.time_ns, c.time_ns);
 }
 
@@ -145,7 +146,9 @@ START_TEST(coalesced)
 	prefix_put(p, "b", 1, false);
 	for (int i = 5; i < 50; i++)
 		state = prefix_put(p, "a", i, true);
-	EXPECT(0, dur_keep(p, "last:3")); /* the newest state, but the change is the commit's before it */
+	EXPECT(0,
+	       dur_keep(p,
+	                "last:3")); /* the newest state, but the change is the commit's before it */
 	next_is(it, state, DUR_CHANGED, "/a", 49);
 	for (int i = 50; i < 60; i++) /* of the look that has begun */
 		prefix_put(p, "c", i, true);
@@ -160,7 +163,9 @@ START_TEST(coalesced)
 }
 END_TEST
 
-/* Nothing is left out in silence: what retention has taken is told, at once or when it comes to it. */
+/*
+ * Nothing is left out in silence: what retention has taken is told, at once or when it comes to it.
+ */
 START_TEST(what_is_gone_is_told)
 {
 	dur_iter *it;
@@ -252,8 +257,8 @@ END_TEST
 /* ---- Beside writers, in processes of their own ---- */
 
 /*
- * Every commit adds 1 to "n" and sets some of the keys "k0" .. "k19" to the new n. So a watcher knows each
- * commit by its number, and what must have changed.
+ * Every commit adds 1 to "n" and sets some of the keys "k0" .. "k19" to the new n. So a watcher
+ * knows each commit by its number, and what must have changed.
  */
 enum { NAMES = 20 };
 
@@ -310,8 +315,10 @@ static void complete(struct told *told, struct gathered *g, int64_t *n)
 {
 	if (!g->state)
 		return;
-	HOLDS(g->n == *n + 1, "state %" PRIu64 " has n %" PRId64 " after %" PRId64, g->state, g->n, *n);
-	HOLDS(g->names == 1 + (unsigned)(g->n % 5), "state %" PRIu64 ": %u names", g->state, g->names);
+	HOLDS(g->n == *n + 1, "state %" PRIu64 " has n %" PRId64 " after %" PRId64, g->state, g->n,
+	      *n);
+	HOLDS(g->names == 1 + (unsigned)(g->n % 5), "state %" PRIu64 ": %u names", g->state,
+	      g->names);
 	*n = g->n;
 	atomic_store(&told->state, g->state);
 	atomic_fetch_add(&told->states, 1);
@@ -361,7 +368,10 @@ static int role_watcher(int argc, char **argv)
 	return 0;
 }
 
-/* Two writers; a watcher that is killed again and again, and goes on from the last state it completed. */
+/*
+ * Two writers; a watcher that is killed again and again, and goes on from the last state it
+ * completed.
+ */
 START_TEST(no_gap_and_no_repeat_through_kills)
 {
 	const unsigned commits = kit_rounds(300), writers = 2;

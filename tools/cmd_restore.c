@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * restore: a commit that makes the newest state equal to an old one. The state is looked up with the
- * writer lock held, so that "-1" means what it says.
+ * restore: a commit that makes the newest state equal to an old one. The state is looked up with
+ * the writer lock held, so that "-1" means what it says.
  */
 #include "commands.h"
 #include "context.h"

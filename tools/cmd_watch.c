@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch: every new state, in order, or with a path what each has changed. A wait tells that there is something newer; the list of states
- * from the last one printed on then gives each, also those that came while the former were being
- * printed.
+ * watch: every new state, in order, or with a path what each has changed. A wait tells that there
+ * is something newer; the list of states from the last one printed on then gives each, also those
+ * that came while the former were being printed.
  */
 #include <stdio.h>
 
