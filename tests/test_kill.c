@@ -8,6 +8,8 @@
  */
 #include "stream.h"
 
+#include "prefixes/prefix.h"
+
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/io_uring.h>
@@ -59,6 +61,25 @@ static void *write_on(void *arg)
 	return NULL;
 }
 
+/*
+ * Free space goes back to the file system all the time, far more of it than would be worthwhile: what
+ * the commits around it need next is a hole as often as not.
+ */
+static void *give_back_on(void *arg)
+{
+	const struct writing *w = arg;
+	uint64_t random = w->random, given;
+
+	for (;;) {
+		struct give_back how = { .run = 1 + kit_random(&random) % 8,
+			.reserve = kit_random(&random) % 200, .pages = kit_random(&random) % 400 };
+		int rc = store_give_back(w->p->shared->store, &how, &given);
+		HOLDS(rc == 0 || rc == DUR_E_LOCKED, "%d: %s", rc, dur_message());
+		usleep((useconds_t)(kit_random(&random) % 3000));
+	}
+	return NULL;
+}
+
 /* ROOT BOARD FIRST THREADS MODE SEED: writes streams from FIRST on, until it is killed. */
 static int role_write(int argc, char **argv)
 {
@@ -67,10 +88,14 @@ static int role_write(int argc, char **argv)
 	struct board *board = board_open(argv[1], 0);
 	uint64_t random = strtoull(argv[5], NULL, 10);
 	unsigned n = number_of(argv[3]);
+	struct writing giving;
+	pthread_t giver;
 	dur_prefix *p;
 
 	(void)argc;
 	EXPECT(0, dur_attach(ws, PREFIX, 0, &(dur_attach_options){ .async_ms = 5 }, &p));
+	giving = (struct writing){ .p = p, .random = kit_random(&random) };
+	EXPECT(0, pthread_create(&giver, NULL, give_back_on, &giving));
 	for (unsigned i = 0; i < n; i++) {
 		pthread_t thread;
 
