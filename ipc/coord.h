@@ -21,13 +21,15 @@ struct coord;
 struct coord_identity {
 	uint8_t  uuid[16];      /* of the prefix */
 	uint64_t device, inode; /* of the page file */
+	const char *pages;      /* its path, to see whether it was replaced meanwhile; NULL: do not */
 };
 
 /*
  * Opens the coordination file at path, making it (all its bytes written, so that a full disk is an
  * error here and not a SIGBUS later) with permission mode if needed; path NULL: an anonymous one
  * (memfd) of this process. *fresh: it was made or reset, nothing is published in it yet.
- * -EACCES with a clear message where the process may not write it.
+ * -EACCES with a clear message where the process may not write it. -ESTALE: another page file is at
+ * identity->pages by now; open that.
  */
 int coord_open(const char *path, unsigned mode, const struct coord_identity *identity,
                struct coord **coord, bool *fresh);
@@ -152,6 +154,12 @@ int coord_attached(struct coord *coord, uint32_t *n);
 int coord_claim_alone(struct coord *coord);
 /* Lets others in again before coord_close(). */
 void coord_claim_shared(struct coord *coord);
+/*
+ * Bars the file: until coord_unbar() or coord_close() nobody gets so far as to look at its stamp,
+ * so page file and coordination file can be replaced together. Waits for who is looking now.
+ */
+int coord_bar(struct coord *coord);
+void coord_unbar(struct coord *coord);
 /* pids of other live processes that have a slot, at most cap of them. */
 int coord_others(struct coord *coord, uint32_t *pids, uint32_t cap, uint32_t *n);
 

@@ -54,6 +54,7 @@ struct attempt {
 	const char *path;
 	unsigned mode;
 	struct layout_stamp want;
+	const char *pages; /* path of the page file that want is of; NULL: not known */
 	int fd;
 	bool fresh;
 	uint32_t busy_pid; /* who was in the way */
@@ -381,6 +382,22 @@ static int refuse_reset(const struct attempt *a, int verdict)
 	                 a->path, why, pid);
 }
 
+/*
+ * Whose page file was replaced after it was opened must not take the coordination file from those
+ * who have the new one. Who replaces a page file bars the coordination file meanwhile, and we hold
+ * the opening lock: so this stays true for as long as it matters.
+ */
+static int check_pages(const struct attempt *a)
+{
+	struct stat st;
+
+	if (!a->pages || (stat(a->pages, &st) == 0 && st.st_dev == a->want.device &&
+	                  st.st_ino == a->want.inode))
+		return 0;
+	return error_set(-ESTALE, "%s was replaced or removed while it was being attached: try again",
+	                 a->pages);
+}
+
 /* Under the opening lock: makes the file fit and takes the shared claim. */
 static int file_join(struct attempt *a)
 {
@@ -395,6 +412,9 @@ static int file_join(struct attempt *a)
 			coord_file_locked(a->fd, LAYOUT_LOCK_CLAIM, &a->busy_pid);
 		return rc == 1 ? AGAIN : rc;
 	}
+	rc = check_pages(a);
+	if (rc)
+		return rc;
 	rc = coord_file_lock(a->fd, LAYOUT_LOCK_CLAIM, F_WRLCK);
 	if (rc < 0)
 		return rc;
@@ -449,7 +469,9 @@ static int file_attempt(struct attempt *a)
 int coord_file_open(struct coord *coord, const char *path, unsigned mode,
                     const struct coord_identity *identity, bool *fresh)
 {
-	struct attempt a = { .coord = coord, .path = path, .mode = mode ? mode : 0600 };
+	struct attempt a = {
+		.coord = coord, .path = path, .mode = mode ? mode : 0600, .pages = identity->pages
+	};
 	int64_t deadline = clock_deadline(OPENING_WAIT_MS);
 	int rc = stamp_make(identity, &a.want);
 
@@ -494,4 +516,25 @@ int coord_file_open_anonymous(struct coord *coord, const struct coord_identity *
 	coord->device = st.st_dev;
 	coord->inode = st.st_ino;
 	return 0;
+}
+
+int coord_bar(struct coord *coord)
+{
+	int64_t deadline = clock_deadline(OPENING_WAIT_MS);
+	uint32_t pid = 0;
+	int rc;
+
+	while ((rc = coord_file_lock(coord->fd, LAYOUT_LOCK_OPENING, F_WRLCK)) == 1) {
+		coord_file_locked(coord->fd, LAYOUT_LOCK_OPENING, &pid);
+		if (clock_left(deadline) == 0)
+			return error_set(-EBUSY, "process %u is at the coordination file for %d s: it is "
+			                 "stopped; end it, then try again", pid, OPENING_WAIT_MS / 1000);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return rc;
+}
+
+void coord_unbar(struct coord *coord)
+{
+	coord_file_lock(coord->fd, LAYOUT_LOCK_OPENING, F_UNLCK);
 }

@@ -13,6 +13,8 @@
 
 #include "prefixes/prefix.h"
 
+enum { REPLACED_TRIES = 100 };
+
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct shared *registry;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
@@ -94,7 +96,7 @@ static int open_new(int fd, const struct stat *st, const char *path, bool read_o
                     const struct shared_options *o, struct shared **out)
 {
 	struct store_options so = { .async_ms = o->async_ms, .memory_bytes = o->memory_bytes };
-	struct coord_identity identity = { .device = st->st_dev, .inode = st->st_ino };
+	struct coord_identity identity = { .device = st->st_dev, .inode = st->st_ino, .pages = path };
 	struct shared *s = calloc(1, sizeof *s);
 	char *coord = NULL;
 	bool fresh;
@@ -150,33 +152,26 @@ static int open_file(const char *path, bool read_only, int *fd, bool *only_reads
 	return error_system(errno, "opening %s", path);
 }
 
-int shared_open(const char *path, const struct shared_options *o, struct shared **out)
+/* With the registry's mutex. -ESTALE: the file was replaced meanwhile. */
+static int open_or_find(const char *path, const struct shared_options *o, struct shared **out)
 {
 	struct shared *s;
 	struct stat st;
 	bool only_reads;
-	int fd = -1, rc = 0;
+	int fd = -1, rc;
 
-	pthread_once(&fork_once, watch_forks);
-	pthread_mutex_lock(&registry_mutex);
-	if (stat(path, &st) < 0) {
-		rc = error_system(errno, "opening %s", path);
-		goto out;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		rc = error_set(DUR_E_FORMAT, "%s is not a regular file", path);
-		goto out;
-	}
+	if (stat(path, &st) < 0)
+		return error_system(errno, "opening %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(DUR_E_FORMAT, "%s is not a regular file", path);
 	s = find(st.st_dev, st.st_ino);
-	if (s && s->read_only && !o->read_only) {
-		rc = error_set(-EACCES, "%s may only be read by this process: attach it with DUR_READ_ONLY",
-		               path);
-		goto out;
-	}
+	if (s && s->read_only && !o->read_only)
+		return error_set(-EACCES, "%s may only be read by this process: attach it with DUR_READ_ONLY",
+		                 path);
 	if (s) {
 		s->users++;
 		*out = s;
-		goto out;
+		return 0;
 	}
 	rc = open_file(path, o->read_only, &fd, &only_reads);
 	if (rc == 0 && fstat(fd, &st) < 0)
@@ -184,15 +179,26 @@ int shared_open(const char *path, const struct shared_options *o, struct shared 
 	if (rc < 0) {
 		if (fd >= 0)
 			close(fd);
-		goto out;
+		return rc;
 	}
 	rc = open_new(fd, &st, path, only_reads, o, &s);
 	if (rc < 0)
-		goto out;
+		return rc;
 	s->next = registry;
 	registry = s;
 	*out = s;
-out:
+	return 0;
+}
+
+int shared_open(const char *path, const struct shared_options *o, struct shared **out)
+{
+	int rc;
+
+	pthread_once(&fork_once, watch_forks);
+	pthread_mutex_lock(&registry_mutex);
+	rc = open_or_find(path, o, out);
+	for (int i = 0; rc == -ESTALE && i < REPLACED_TRIES; i++) /* by a compaction */
+		rc = open_or_find(path, o, out);
 	pthread_mutex_unlock(&registry_mutex);
 	return rc;
 }
@@ -269,7 +275,12 @@ int shared_replace(struct shared *old, const struct shared_options *o, int (*ren
 	pthread_mutex_lock(&registry_mutex);
 	rc = alone(old, old->path);
 	if (rc == 0)
+		rc = coord_bar(old->coord);
+	if (rc == 0) {
 		rc = rename(ctx);
+		if (rc < 0)
+			coord_unbar(old->coord);
+	}
 	if (rc == 0) {
 		rc = open_replaced(old, o, now);
 		if (rc < 0)

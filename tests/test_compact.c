@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,61 @@ START_TEST(in_memory)
 }
 END_TEST
 
+/* ROOT NUMBER: attaches, counts up its key, detaches, until told to end; says how far it came. */
+static int role_come_and_go(int argc, char **argv)
+{
+	struct pollfd input = { .fd = 0, .events = POLLIN };
+	dur_workspace *mine = prefix_workspace(argv[0]);
+	int64_t n = 0;
+
+	(void)argc;
+	test_say('!');
+	while (poll(&input, 1, 0) == 0) {
+		dur_prefix *q;
+		EXPECT(0, dur_attach(mine, "p", 0, NULL, &q));
+		HOLDS(prefix_int(q, DUR_LATEST, argv[1], 0) == n, "%s is not %d", argv[1], (int)n);
+		prefix_put(q, argv[1], ++n, false);
+		EXPECT(0, dur_detach(q));
+		usleep((unsigned)n * 997 % 5000); /* somebody else's turn */
+	}
+	HOLDS(n > 0, "never attached");
+	test_say(n > 5 ? '+' : '-');
+	return 0;
+}
+
+/* Others attach at the very moment the file is replaced: nobody's commit is lost, nobody is left behind. */
+START_TEST(while_others_come_and_go)
+{
+	static const char *const keys[] = { "one", "two" };
+	unsigned done = 0, enough = kit_rounds(20);
+	struct peer peers[2];
+
+	changes(2);
+	EXPECT(0, dur_detach(p));
+	for (int i = 0; i < 2; i++) {
+		peer_start(&peers[i], "come and go", root, keys[i], NULL);
+		ck_assert_int_eq(peer_hear(&peers[i]), '!');
+	}
+	for (unsigned i = 0; done < enough; i++) {
+		EXPECT(0, dur_attach(ws, "p", 0, NULL, &p));
+		int rc = dur_compact(p, i % 2 ? DUR_HISTORY : 0, NULL);
+		HOLDS(rc == 0 || rc == -EBUSY, "%d: %s", rc, dur_message());
+		done += rc == 0;
+		EXPECT(0, dur_detach(p));
+		usleep((unsigned)(kit_random(&seed) % 2000));
+	}
+	for (int i = 0; i < 2; i++) {
+		close(peers[i].in);
+		peers[i].in = -1;
+		char said = peer_hear(&peers[i]);
+		ck_assert(said == '+' || said == '-');
+		peer_kill(&peers[i]);
+	}
+	prefix_check_sound(ws, "p", DUR_HISTORY);
+	EXPECT(0, dur_attach(ws, "p", 0, NULL, &p));
+}
+END_TEST
+
 /* ---- Killed ---- */
 
 /* ROOT: compacts, over and over. */
@@ -349,6 +405,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, canceled);
 	tcase_add_test(tc, in_memory);
 	tcase_add_test(kill, killed_while_it_compacts);
+	tcase_add_test(kill, while_others_come_and_go);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, kill);
 	return s;
@@ -357,7 +414,7 @@ static Suite *suite(void)
 int main(int argc, char **argv)
 {
 	static const struct role roles[] = { { "attach", role_attach },
-		                             { "compact", role_compact },
+		                             { "compact", role_compact }, { "come and go", role_come_and_go },
 		                             { 0 } };
 
 	return kit_main(argc, argv, roles, suite());
