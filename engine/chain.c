@@ -5,9 +5,12 @@
  */
 #include "engine/chain.h"
 
+#include "engine/history.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "duramen.h"
 #include "engine/run.h"
@@ -120,11 +123,63 @@ const struct record *chain_find(const struct chain *chain, uint64_t number)
 	return NULL;
 }
 
+/* ---- What is held ---- */
+
+int chain_holder(struct file *file, const struct chain *chain, const struct record *record,
+                 struct chain_holder *holder)
+{
+	const struct state *newest = &record->state, *next = NULL;
+	size_t first = chain->n;
+	int rc = 0;
+
+	*holder = (struct chain_holder){ .state = newest };
+	if (chain->n == 0)
+		return 0;
+	holder->kept = malloc(chain->n * sizeof *holder->kept);
+	if (!holder->kept)
+		return error_system(ENOMEM, "reading state records");
+	for (size_t i = 0; i < chain->n && rc == 0; i++) { /* newest first */
+		const struct state *s = &chain->records[i].state;
+		bool kept = false;
+		if (s->number > newest->number || s->flags & STATE_MAINTENANCE)
+			continue;
+		if (next && s->number < newest->oldest)
+			rc = history_holds(file, record, s->number, s->time_ns, next->time_ns, &kept);
+		if (kept)
+			holder->kept[--first] = s->number;
+		next = s;
+	}
+	holder->n_kept = chain->n - first;
+	memmove(holder->kept, holder->kept + first, holder->n_kept * sizeof *holder->kept);
+	return rc;
+}
+
+void chain_holder_free(struct chain_holder *holder)
+{
+	free(holder->kept);
+	holder->kept = NULL;
+}
+
 /* ---- Verifying ---- */
 
-bool chain_holds(const struct chain *chain, const struct state *state, const struct record *record,
-                 const struct written *entry)
+static bool kept_saw(const struct chain_holder *holder, uint64_t birth, uint64_t death)
 {
+	size_t low = 0, high = holder->n_kept;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (holder->kept[mid] < birth)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < holder->n_kept && holder->kept[low] < death;
+}
+
+bool chain_holds(const struct chain *chain, const struct chain_holder *holder,
+                 const struct record *record, const struct written *entry)
+{
+	const struct state *state = holder->state;
 	uint64_t birth = record->state.number;
 	size_t low = 0, high = chain->n_retired;
 
@@ -143,10 +198,9 @@ bool chain_holds(const struct chain *chain, const struct state *state, const str
 	const struct chain_retired *r = &chain->retired[low - 1];
 	if (r->birth != birth || entry->no - r->no >= r->n || r->by > state->number)
 		return true;
-	/*
-	 * Data pages are held by every retained state; those form a range that ends with this one.
-	 */
-	return r->class == CLASS_DATA && r->by > state->oldest;
+	/* Data pages are held by every retained state: a range that ends with this one, and kept ones. */
+	return r->class == CLASS_DATA &&
+	       (r->by > state->oldest || kept_saw(holder, birth, r->by));
 }
 
 static int entry_wrong(const struct record *record, const struct written *entry)
@@ -179,21 +233,23 @@ int chain_verify_entry(struct file *file, const struct record *record, const str
 
 int chain_verify(struct file *file, const struct chain *chain, bool flushed)
 {
-	int rc = 0;
+	struct chain_holder holder;
+	int rc = chain_holder(file, chain, &chain->head, &holder);
 
 	for (size_t i = 0; i < chain->n && rc == 0; i++) {
 		const struct record *record = &chain->records[i];
 		if (record->flushed) {
 			if (!flushed)
-				return error_set(DUR_E_CORRUPT,
-				                 "state %" PRIu64 " lists no checksums, and the "
-				                 "slot does not say that its pages were flushed",
-				                 record->state.number);
+				rc = error_set(DUR_E_CORRUPT,
+				               "state %" PRIu64 " lists no checksums, and the "
+				               "slot does not say that its pages were flushed",
+				               record->state.number);
 			continue;
 		}
 		for (size_t k = 0; k < record->n_written && rc == 0; k++)
-			if (chain_holds(chain, &chain->head.state, record, &record->written[k]))
+			if (chain_holds(chain, &holder, record, &record->written[k]))
 				rc = chain_verify_entry(file, record, &record->written[k]);
 	}
+	chain_holder_free(&holder);
 	return rc;
 }

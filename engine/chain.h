@@ -38,15 +38,26 @@ struct chain_from {
 int chain_read(struct file *file, const struct chain_from *from, struct chain *chain);
 void chain_free(struct chain *chain);
 
+/* What a state (in the chain, or its head) retains of the chain. */
+struct chain_holder {
+	const struct state *state;
+	uint64_t *kept;                 /* states below its range that are kept, ascending */
+	size_t n_kept;
+};
+/* record is the state's. Looks names up in its system tree. chain_holder_free in any case. */
+int chain_holder(struct file *file, const struct chain *chain, const struct record *record,
+                 struct chain_holder *holder);
+void chain_holder_free(struct chain_holder *holder);
+
 /* The record of a state in the chain, NULL: not in it (the base is not). */
 const struct record *chain_find(const struct chain *chain, uint64_t number);
 /*
- * Whether a state (in the chain) or an older one that it retains reaches what the record listed.
- * Not if a state in between retired it and retention has passed that one: then it may have been
+ * Whether a state or an older one that it retains reaches what the record listed. Not if a state in
+ * between retired it, the range has passed that one and no kept state saw it: then it may have been
  * reused.
  */
-bool chain_holds(const struct chain *chain, const struct state *state, const struct record *record,
-                 const struct written *entry);
+bool chain_holds(const struct chain *chain, const struct chain_holder *holder,
+                 const struct record *record, const struct written *entry);
 /*
  * Compares every page that the chain lists and its newest state holds with the checksum listed.
  * flushed: records that list no checksums are taken for good. DUR_E_CORRUPT.

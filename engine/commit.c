@@ -24,7 +24,7 @@ struct transaction {
 	struct txn txn; /* what callers hold; its extra points here */
 	uint64_t generation;
 	bool released; /* space was looked for in this turn */
-	bool folded;
+	bool folded, changed; /* with a change of names or policy */
 	bool barred; /* it was placed and cannot be again: abort it */
 };
 
@@ -390,13 +390,14 @@ static int writes_make(struct commit *c)
 	return 0;
 }
 
-static int64_t time_after(int64_t previous)
+static int64_t time_after(const struct store *store, int64_t previous)
 {
 	struct timespec t;
 	int64_t now;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	now = store->clock ? store->clock(store->clock_ctx)
+	                   : (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 	return now > previous ? now : previous;
 }
 
@@ -411,14 +412,15 @@ static void record_start(struct commit *c, const struct commit_options *options)
 	s->number = txn->number;
 	s->previous = head->state.number;
 	s->time_ns = options->received ? options->received->time_ns
-	                               : time_after(head->state.time_ns);
+	                               : time_after(store, head->state.time_ns);
 	s->system_pages = (uint32_t)(head->state.system_pages + txn->dirty.system_pages);
 	if (options->label)
 		strcpy(s->label, options->label);
 	strcpy(s->keep, options->keep ? options->keep : head->state.keep);
 	if (options->received)
 		memcpy(s->origin, options->received->origin, sizeof s->origin);
-	else if (options->keep && txn->catalog.root.no == txn->base.catalog.root.no)
+	else if ((options->keep || options->state || options->unname || options->maintain) &&
+	         txn->catalog.root.no == txn->base.catalog.root.no)
 		s->flags |= STATE_MAINTENANCE;
 	if (s->flags & STATE_MAINTENANCE) /* what it holds is still the copy's */
 		memcpy(s->origin, head->state.origin, sizeof s->origin);
@@ -479,11 +481,22 @@ static int record_finish(struct commit *c, const struct commit_options *options)
 static int commit_place(struct commit *c, const struct commit_options *options)
 {
 	struct transaction *x = c->x;
+	const struct history_change change = { .name = options->name, .keep = options->keep,
+		.state = options->unname ? 0 : options->state ? options->state : x->txn.number };
+	bool changes = options->name || options->keep ||
+		(options->maintain && history_slice_due(c->store->history));
+	struct state named;
 	int rc = release_once(x);
 
-	if (rc == 0 && !x->folded && history_fold_due(c->store->history)) {
+	/* what a first try folded may not be what this one asks for */
+	if (rc == 0 && (x->changed || (changes && x->folded)))
+		rc = error_set(DUR_E_MISUSE, "this transaction failed to commit before; close it");
+	if (rc == 0 && options->name && options->state) /* I3: a state that is gone stays gone */
+		rc = history_find(c->store->file, &c->store->head, options->state, &named);
+	if (rc == 0 && !x->folded && (changes || history_fold_due(c->store->history))) {
 		x->folded = true;
-		rc = history_fold(c->store->history, &x->txn);
+		x->changed = changes;
+		rc = history_fold(c->store->history, &x->txn, changes ? &change : NULL);
 		x->barred = rc < 0;
 	}
 	if (rc < 0)
@@ -688,13 +701,15 @@ static int options_check(const struct commit_options *options)
 		                 strlen(options->label));
 	if (options->keep && strlen(options->keep) > 63)
 		return error_set(DUR_E_LIMIT, "a retention policy has at most 63 bytes");
+	if (options->name && (!*options->name || strlen(options->name) > STATE_NAME_MAX))
+		return error_set(DUR_E_NAME, "a state's name has 1 to 63 bytes");
 	return 0;
 }
 
 bool store_is_empty(const struct txn *txn, const struct commit_options *options)
 {
 	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label &&
-	       !options->keep && !options->received;
+	       !options->keep && !options->received && !options->name && !options->maintain;
 }
 
 /*
@@ -759,5 +774,27 @@ int store_commit(struct txn *txn, const struct commit_options *options, struct s
 		free(x);
 	}
 	commit_free(&c);
+	return rc;
+}
+
+int store_maintain(struct store *store)
+{
+	struct commit_options options = { .maintain = true };
+	struct state state;
+	struct txn *txn;
+	int rc = store_begin(store, 0, 0, &txn);
+
+	if (rc < 0)
+		return rc;
+	if (!history_work_due(store->history)) {
+		store_abort(txn);
+		return 0;
+	}
+	pthread_mutex_lock(&store->mutex);
+	store->maintaining = true;
+	pthread_mutex_unlock(&store->mutex);
+	rc = store_commit(txn, &options, &state);
+	if (rc < 0 && rc != DUR_E_FAILED)
+		store_abort(txn);
 	return rc;
 }

@@ -16,13 +16,14 @@
 
 enum { STATE_FIRST = 1 };
 
-static struct store_first first_now(void)
+static struct store_first first_now(const struct store_options *options)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	return (struct store_first){ .number = STATE_FIRST,
-		.time_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec };
+		.time_ns = options->clock ? options->clock(options->clock_ctx)
+		                          : (int64_t)t.tv_sec * 1000000000 + t.tv_nsec };
 }
 
 static int record_first(struct file *file, const struct store_first *first, const char *keep,
@@ -96,7 +97,7 @@ int store_create(int fd, const struct store_options *options)
 {
 	struct file_options format = { .flags = options->file_flags, .uuid = options->uuid };
 	const char *keep = options->keep ? options->keep : "all";
-	struct store_first first = options->first ? *options->first : first_now();
+	struct store_first first = options->first ? *options->first : first_now(options);
 	struct file *file;
 	int rc, own;
 

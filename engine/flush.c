@@ -312,7 +312,7 @@ static int64_t sooner(int64_t a_ms, int64_t b_ms)
 int store_tick(struct store *store, int *next_ms)
 {
 	int64_t now = store_now_ms(), due = -1;
-	bool idle;
+	bool idle, work;
 	int rc = store_forked_error(store);
 
 	if (rc < 0)
@@ -329,11 +329,19 @@ int store_tick(struct store *store, int *next_ms)
 			due = store->n_queue ? store->async_since_ms + store->async_ms : -1;
 		}
 	}
-	idle = rc == 0 && due < 0 && store->loaded && store->slot.state &&
+	work = rc == 0 && due < 0 && store->loaded && store->work_due;
+	if (work)
+		due = store->active_ms == INT64_MAX ? now : store->active_ms + MAINTAIN_IDLE_MS;
+	idle = !work && rc == 0 && due < 0 && store->loaded && store->slot.state &&
 	       !store_confirmed(store) && store->active_ms != INT64_MAX;
 	if (idle)
 		due = store->active_ms + CONFIRM_IDLE_MS;
 	pthread_mutex_unlock(&store->mutex);
+	if (work && now >= due) {
+		rc = store_maintain(store);
+		rc = rc == DUR_E_LOCKED ? 0 : rc;
+		due = now + MAINTAIN_IDLE_MS;
+	}
 	if (idle && now >= due) {
 		rc = confirm_idle(store);
 		due = rc == 1 ? now + CONFIRM_IDLE_MS : -1;

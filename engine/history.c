@@ -20,7 +20,7 @@ int history_open(struct file *file, struct history **history)
 	if (!h)
 		return error_system(ENOMEM, "opening the history of a prefix");
 	h->file = file;
-	h->dead_next = UINT64_MAX;
+	h->dead_next = h->thin_from = UINT64_MAX;
 	runs_init(&h->free);
 	runs_init(&h->holes);
 	*history = h;
@@ -39,6 +39,11 @@ void history_close(struct history *history)
 	free(history->folding.bits);
 	free(history->data.items);
 	free(history->system.items);
+	free(history->kept.items);
+	free(history->loose.items);
+	free(history->sparse.loose.items);
+	free(history->gap.of);
+	free(history->leaving.of);
 	free(history->buckets);
 	free(history->gone);
 	free(history->recent);
@@ -48,11 +53,6 @@ void history_close(struct history *history)
 bool history_stands_at(const struct history *history, uint64_t number, uint64_t record)
 {
 	return history->loaded && history->at_state == number && history->at_record == record;
-}
-
-uint64_t history_keep_last(const char *keep)
-{
-	return strncmp(keep, "last:", 5) == 0 ? strtoull(keep + 5, NULL, 10) : 0;
 }
 
 int history_recent_push(struct history *history, const struct state *state)
@@ -156,6 +156,16 @@ static int load_dead(void *ctx, uint64_t death, const struct cell *cell)
 	return rc;
 }
 
+static int load_dropped(void *ctx, uint64_t state, const struct cell *cell)
+{
+	struct history *history = ctx;
+
+	(void)state;
+	(void)cell;
+	history->n_dropped++;
+	return 0;
+}
+
 static int load_fold(struct replay *replay, uint64_t drained)
 {
 	struct history *h = replay->history;
@@ -166,6 +176,8 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	int rc;
 
 	h->drained = drained;
+	h->thin_from = UINT64_MAX;
+	h->drop_gate = h->fold;
 	if (h->tree.depth == 0) { /* never folded: all there is to know stands in the records */
 		h->dead_next = UINT64_MAX;
 		return history_free_add(h, PAGE_FIRST, h->file_pages - PAGE_FIRST);
@@ -173,11 +185,13 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	rc = tree_get(&pager, &h->tree, key, history_key(key, KEY_HEADER, 0), &cell);
 	if (rc != 0)
 		return rc < 0 ? rc : history_damaged("its header is missing");
-	if (cell.len != 25)
+	if (cell.len != HEADER_CELL)
 		return history_damaged("its header");
 	pages = get_u64(cell.bytes + 1);
 	h->dead_pages = get_u64(cell.bytes + 9);
-	if (pages < PAGE_FIRST || pages > h->file_pages || h->dead_pages > pages)
+	h->kept_pages = get_u64(cell.bytes + 33);
+	h->thin_from = get_u64(cell.bytes + 41);
+	if (pages < PAGE_FIRST || pages > h->file_pages || h->dead_pages > pages || h->kept_pages > pages)
 		return history_damaged("its header");
 	rc = history_each(&pager, &h->tree, KEY_FREE, 0, UINT64_MAX, load_chunk, h);
 	if (rc == 0 && runs_at_or_after(&h->free, 0, &start, &n, NULL) && start < PAGE_FIRST)
@@ -191,6 +205,8 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	if (rc == 0) /* what the fold knew to be drained is not there any more */
 		rc = history_each(&pager, &h->tree, KEY_DEAD, get_u64(cell.bytes + 17) + 1, drained, load_dead,
 		                  replay);
+	if (rc == 0)
+		rc = history_each(&pager, &h->tree, KEY_DROPPED, 0, UINT64_MAX, load_dropped, h);
 	return rc < 0 ? rc : history_dead_next(h);
 }
 
@@ -304,6 +320,8 @@ int history_load(struct history *history, const struct record *newest)
 		rc = replay_record(&replay, &chain[i]);
 	if (rc == 0)
 		rc = replay_finish(&replay);
+	if (rc == 0)
+		rc = history_load_kept(history, newest);
 	for (size_t i = 0; i < n; i++)
 		record_free(&chain[i]);
 	free(chain);
@@ -320,73 +338,24 @@ int history_load(struct history *history, const struct record *newest)
 
 /* ---- Describing a new state ---- */
 
-/* The k-th newest retained state before the one being made (1: its predecessor); 0: not so many. */
-static int kth_before(struct history *history, uint64_t k, uint64_t *number)
-{
-	const struct pager pager = { .file = history->file };
-	uint8_t key[SYSTEM_KEY_MAX];
-	uint64_t low, high;
-	struct cursor *c;
-	int rc;
-
-	*number = 0;
-	for (size_t i = history->n_recent; i-- > 0;)
-		if (!(history->recent[i].flags & STATE_MAINTENANCE) && --k == 0) {
-			*number = history->recent[i].number;
-			return 0;
-		}
-	if (history->tree.depth == 0)
-		return 0;
-	rc = tree_rank(&pager, &history->tree, key, history_key(key, KEY_STATE, 0), &low);
-	if (rc >= 0)
-		rc = tree_rank(&pager, &history->tree, key, history_key(key, KEY_STATE + 1, 0), &high);
-	if (rc < 0 || high - low < k)
-		return rc < 0 ? rc : 0;
-	c = malloc(sizeof *c);
-	if (!c)
-		return error_system(ENOMEM, "looking up a state");
-	cursor_open(c, &pager, &history->tree);
-	rc = cursor_nth(c, high - k);
-	if (rc == 0) {
-		const void *at;
-		size_t len;
-		cursor_entry(c, &at, &len, NULL);
-		*number = get_be64((const uint8_t *)at + 1);
-	}
-	free(c);
-	return rc < 0 ? rc : 0;
-}
-
 int history_describe(struct history *history, const struct record *previous, struct record *record)
 {
 	struct state *s = &record->state;
-	uint64_t last = history_keep_last(s->keep), retired = 0, retired_data = 0, fresh;
-	int rc = 0;
+	uint64_t retired = 0, retired_data = 0;
+	int rc = history_advance(history, s);
 
-	fresh = s->flags & STATE_MAINTENANCE ? 0 : 1;
-	/* the first one in a file that was made for states of another */
-	s->oldest = fresh && previous->state.states == 0 ? s->number : previous->state.oldest;
-	s->states = previous->state.states + fresh;
-	if (last && s->states > last) {
-		if (last == fresh)
-			s->oldest = s->number;
-		else
-			rc = kth_before(history, last - fresh, &s->oldest);
-		if (rc == 0 && s->oldest == 0)
-			rc = history_damaged("the state index is shorter than it must be");
-		s->states = last;
-	}
 	s->system_pages += s->record_pages;
 	for (size_t i = 0; i < record->n_retired; i++) {
 		retired += record->retired[i].n;
 		s->system_pages -= record->retired[i].class == CLASS_SYSTEM ? record->retired[i].n : 0;
 		retired_data += record->retired[i].class == CLASS_DATA ? record->retired[i].n : 0;
 	}
-	s->commits = previous->state.commits + fresh;
+	s->commits = previous->state.commits + !(s->flags & STATE_MAINTENANCE);
 	s->file_pages = history->file_pages;
-	s->retained_pages = history->pending_data_pages + history->dead_pages + retired_data;
+	s->retained_pages = history->pending_data_pages + history->dead_pages + history->kept_pages +
+		retired_data;
 	s->live_pages = history->file_pages - PAGE_FIRST - history_free_total(history) - history->pending_pages -
-		history->dead_pages - retired;
+		history->dead_pages - history->kept_pages - retired;
 	record->drained = history->drained;
 	record->fold = history->is_folding ? s->number : history->fold;
 	record->fold_record = history->is_folding ? s->record : history->fold_record;
@@ -407,6 +376,19 @@ static int visit_queue(const struct queue *q, const struct history_visitor *visi
 	return rc;
 }
 
+struct visit_kept {
+	const struct history_visitor *visitor;
+	uint64_t pages;
+};
+
+static int visit_kept(void *ctx, const struct retired *retired, uint64_t death)
+{
+	struct visit_kept *visit = ctx;
+
+	visit->pages += retired->n;
+	return visit->visitor->retired(visit->visitor->ctx, retired, death);
+}
+
 static int visit_dead(void *ctx, uint64_t death, const struct cell *cell)
 {
 	const struct history_visitor *visitor = ctx;
@@ -423,6 +405,7 @@ static int visit_dead(void *ctx, uint64_t death, const struct cell *cell)
 int history_visit(struct file *file, const struct record *newest, const struct history_visitor *visitor)
 {
 	const struct pager pager = { .file = file };
+	struct visit_kept kept = { .visitor = visitor };
 	struct history *h = NULL;
 	uint64_t start, n;
 	int rc = history_open(file, &h);
@@ -439,6 +422,10 @@ int history_visit(struct file *file, const struct record *newest, const struct h
 	if (rc == 0)
 		rc = history_each(&pager, &h->tree, KEY_DEAD, h->drained + 1, UINT64_MAX, visit_dead,
 		                  (void *)visitor);
+	if (rc == 0)
+		rc = history_each_kept(file, &h->tree, visit_kept, &kept);
+	if (rc == 0 && kept.pages != h->kept_pages)
+		rc = history_damaged("the number of pages that kept states hold");
 	for (size_t i = 0; rc == 0 && i < h->n_recent; i++)
 		rc = visitor->record(visitor->ctx, h->recent[i].record, h->recent[i].record_pages);
 	history_close(h);

@@ -7,6 +7,10 @@
  *   'S' state        be64            the state index: time, catalog root, counters, label
  *   'D' death, part  be64 be16       dead lists: data pages retired by a state, still retained
  *   'L' page         be64            pages retired that only a pin held at the fold
+ *   'K' state, birth, page  be64 *3  pages that kept states hold, by the youngest of them
+ *   'X' state        be64            states dropped whose pages under 'K' are still to be freed
+ *   'N' name                         the state of a name
+ *   'M' state, name  be64            the names of a state
  *   'H'                              counters as of the fold
  *
  * What happened since stands in the records from the fold's on; a writer replays them (at most some
@@ -28,6 +32,13 @@
 enum { HISTORY_FOLD_EVERY = 256 };
 
 struct history;
+
+/* What a commit changes about retention, beside the policy. It folds. */
+struct history_change {
+	const char *name;               /* NULL: no name */
+	uint64_t state;                 /* that gets it; 0: it is taken away */
+	const char *keep;               /* the new policy: kept states are looked at anew; NULL: as it was */
+};
 
 int  history_open(struct file *file, struct history **history);
 void history_close(struct history *history);
@@ -70,7 +81,7 @@ bool history_fold_due(const struct history *history);
  * retires the records it makes superfluous. On failure the transaction is barred. Nothing in memory
  * changes until history_committed().
  */
-int  history_fold(struct history *history, struct txn *txn);
+int  history_fold(struct history *history, struct txn *txn, const struct history_change *change);
 /* The record stands (its pages and its bytes are written, it is the head). folded: history_fold() ran. */
 int  history_committed(struct history *history, const struct record *record, bool folded);
 /* The transaction that called history_fold() failed to commit. */
@@ -92,8 +103,17 @@ bool history_release_due(const struct history *history, uint64_t durable, uint64
 int  history_retained(struct history *history, uint64_t state, bool *retained);
 int  history_retained_between(struct history *history, uint64_t birth, uint64_t death, bool *retained);
 
-/* N of "last:N"; 0: every state is kept. */
+/* How many states the policy's range is bounded by; 0: no such bound. */
 uint64_t history_keep_last(const char *keep);
+/*
+ * What retention has let go of is not free yet, or there is more to let go of: commits that hold nothing
+ * else (store_maintain()) go on with it.
+ */
+bool history_work_due(const struct history *history);
+/* Differs from what it was if something of that was done since. */
+uint64_t history_work_mark(const struct history *history);
+/* Of that, a slice that takes a fold: kept states wait to be looked at or let go of. */
+bool history_slice_due(const struct history *history);
 
 struct history_size {
 	uint64_t file_pages;
@@ -117,6 +137,18 @@ int history_find_time(struct file *file, const struct record *newest, int64_t ti
 int history_back(struct file *file, const struct record *newest, uint64_t n, uint64_t *number);
 int history_states(struct file *file, const struct record *newest, uint64_t from, bool upward,
                    struct state *out, uint32_t cap, uint32_t *n);
+
+/* The state of a name; 1: there is no such name. */
+int history_name_find(struct file *file, const struct record *newest, const char *name, uint64_t *state);
+/* Names in the order of their bytes, after the first skip. */
+int history_names(struct file *file, const struct record *newest, uint64_t skip, struct state_name *out,
+                  uint32_t cap, uint32_t *n);
+/*
+ * Whether a state of the chain is retained as of newest: as history_find(), for one whose time and the
+ * next one's are known.
+ */
+int history_holds(struct file *file, const struct record *newest, uint64_t number, int64_t time_ns,
+                  int64_t next_ns, bool *retained);
 
 /*
  * Adds, to pages[holder] of each pin, the pages that would be free as of newest but for the pins of that

@@ -16,12 +16,24 @@
 #include "internal/bytes.h"
 #include "internal/error.h"
 
-enum { FOLD_ENTRIES = 1 << 17 };        /* retired runs in memory that call for a fold before its time */
+enum {
+	FOLD_ENTRIES = 1 << 17,         /* retired runs in memory that call for a fold before its time */
+	KEPT_ENTRIES = 1 << 13,         /* those among them that go under 'K' */
+	DROP_EVERY = 8,                 /* commits between two slices of letting kept states go */
+};
 
 bool history_fold_due(const struct history *history)
 {
 	return history->n_recent >= HISTORY_FOLD_EVERY ||
-	       history->data.n - history->data.head >= FOLD_ENTRIES;
+	       history->data.n - history->data.head >= FOLD_ENTRIES ||
+	       history->kept.n >= KEPT_ENTRIES ||
+	       (history->n_recent >= DROP_EVERY && history_slice_due(history));
+}
+
+bool history_slice_due(const struct history *history)
+{
+	return (history->n_dropped || history->thin_from != UINT64_MAX) &&
+	       history->loose.head == history->loose.n; /* what the last slice let go of is free */
 }
 
 static const struct state *newest(const struct history *history)
@@ -62,20 +74,38 @@ static int clear_below(struct txn *txn, unsigned kind, uint64_t number)
 	return tree_clear(&txn->dirty, &txn->system, from, 9, to, 9, &n);
 }
 
+static int clear_states(struct txn *txn, uint64_t from, uint64_t to)
+{
+	uint8_t first[SYSTEM_KEY_MAX], end[SYSTEM_KEY_MAX];
+	uint64_t n;
+
+	history_key(first, KEY_STATE, from);
+	history_key(end, KEY_STATE, to);
+	return from < to ? tree_clear(&txn->dirty, &txn->system, first, 9, end, 9, &n) : 0;
+}
+
+/* What left the range since the last fold goes out of the index, but for kept states. */
 static int fold_states(struct history *history, struct txn *txn)
 {
-	uint64_t oldest = newest(history)->oldest;
+	uint64_t oldest = newest(history)->oldest, from = history->kept_below;
 	uint8_t key[SYSTEM_KEY_MAX], cell[256];
-	int rc = clear_below(txn, KEY_STATE, oldest);
+	int rc = 0;
 
-	for (size_t i = 0; i < history->n_recent && rc == 0; i++) {
+	for (size_t i = 0; i < history->gap.n && rc >= 0; i++) {
+		rc = clear_states(txn, from, history->gap.of[i]);
+		from = history->gap.of[i] + 1;
+	}
+	if (rc >= 0)
+		rc = clear_states(txn, from, oldest);
+	for (size_t i = 0; i < history->n_recent && rc >= 0; i++) {
 		const struct state *s = &history->recent[i];
-		if (s->number < oldest || s->flags & STATE_MAINTENANCE)
+		if (s->flags & STATE_MAINTENANCE ||
+		    (s->number < oldest && !history_numbers_have(&history->gap, s->number)))
 			continue;
 		size_t len = history_key(key, KEY_STATE, s->number);
 		rc = history_put(txn, key, len, cell, history_state_encode(s, cell));
 	}
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 /* Dead lists of what waits in the data queue: one a death, in parts that fit a cell. */
@@ -112,15 +142,21 @@ static int fold_limbo_queue(struct txn *txn, const struct queue *q, size_t end)
 		const struct pending *e = &q->items[i];
 		if (e->persisted)
 			continue;
-		uint8_t *to = cell;
-		*to++ = DUR_BYTES;
-		*to++ = e->class;
-		to = put_varint(to, e->n);
-		to = put_varint(to, e->death);
-		to = put_varint(to, e->death - e->birth);
-		rc = history_put(txn, key, history_key(key, KEY_LIMBO, e->no), cell, (size_t)(to - cell));
+		rc = history_put(txn, key, history_key(key, KEY_LIMBO, e->no), cell,
+		                 history_limbo_encode(e, cell));
 	}
 	return rc;
+}
+
+/* Before all that may put entries under 'L': the same page may have been retired again since. */
+static int fold_gone(struct history *history, struct txn *txn)
+{
+	uint8_t key[SYSTEM_KEY_MAX];
+	int rc = 0;
+
+	for (size_t i = 0; i < history->n_gone && rc >= 0; i++)
+		rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_LIMBO, history->gone[i]));
+	return rc < 0 ? rc : 0;
 }
 
 static int fold_limbo(struct history *history, struct txn *txn)
@@ -129,9 +165,6 @@ static int fold_limbo(struct history *history, struct txn *txn)
 	size_t end = singles_end(history);
 	int rc = 0;
 
-	/* gone first: the same page may have been retired again since */
-	for (size_t i = 0; i < history->n_gone && rc >= 0; i++)
-		rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_LIMBO, history->gone[i]));
 	/* the policy keeps many states now: these stand in dead lists from here on */
 	for (size_t i = end; i < history->data.n && rc >= 0; i++)
 		if (history->data.items[i].persisted)
@@ -141,6 +174,13 @@ static int fold_limbo(struct history *history, struct txn *txn)
 		rc = fold_limbo_queue(txn, &history->system, history->system.n);
 	if (rc == 0)
 		rc = fold_limbo_queue(txn, &history->data, end);
+	if (rc == 0)
+		rc = fold_limbo_queue(txn, &history->loose, history->loose.n);
+	for (size_t i = history->kept.head; i < history->kept.n && rc == 0; i++)
+		if (!history->kept.items[i].held && !history->kept.items[i].persisted) {
+			const struct queue one = { .items = &history->kept.items[i], .n = 1 };
+			rc = fold_limbo_queue(txn, &one, 1);
+		}
 	for (size_t i = 0; i < history->n_buckets && rc == 0; i++) {
 		const struct queue *q = &history->buckets[i].entries;
 		rc = fold_limbo_queue(txn, q, q->n);
@@ -174,16 +214,22 @@ static int fold_free(struct history *history, struct txn *txn)
 
 static int fold_header(struct history *history, struct txn *txn)
 {
-	uint8_t key[SYSTEM_KEY_MAX], cell[40];
-	uint64_t dead = history->dead_pages;
+	uint8_t key[SYSTEM_KEY_MAX], cell[HEADER_CELL];
+	uint64_t dead = history->dead_pages, kept = history->kept_pages + history->sparse.kept_pages;
+	const struct queue *loose = &history->sparse.loose;
 
 	for (size_t i = singles_end(history); i < history->data.n; i++)
 		dead += history->data.items[i].n;
 	cell[0] = DUR_BYTES;
 	put_u64(cell + 1, history->file_pages);
 	put_u64(cell + 9, dead);
+	for (size_t i = 0; i < loose->n; i++)
+		kept -= loose->items[i].n < kept ? loose->items[i].n : kept;
 	put_u64(cell + 17, history->drained);
-	return history_put(txn, key, history_key(key, KEY_HEADER, 0), cell, 25);
+	put_u64(cell + 25, newest(history)->oldest);
+	put_u64(cell + 33, kept);
+	put_u64(cell + 41, history->sparse.thin_from);
+	return history_put(txn, key, history_key(key, KEY_HEADER, 0), cell, HEADER_CELL);
 }
 
 /* The records since the last fold, that one's included, are reached by no later state. */
@@ -199,7 +245,7 @@ static int retire_records(struct history *history, struct txn *txn)
 	return rc;
 }
 
-int history_fold(struct history *history, struct txn *txn)
+int history_fold(struct history *history, struct txn *txn, const struct history_change *change)
 {
 	int rc = fold_states(history, txn);
 
@@ -207,6 +253,10 @@ int history_fold(struct history *history, struct txn *txn)
 		rc = fold_dead(history, txn);
 	else if (rc == 0)
 		rc = clear_below(txn, KEY_DEAD, history->drained + 1);
+	if (rc == 0)
+		rc = fold_gone(history, txn);
+	if (rc == 0)
+		rc = history_sparse_fold(history, txn, change);
 	if (rc == 0)
 		rc = fold_limbo(history, txn);
 	if (rc == 0)
@@ -224,6 +274,7 @@ int history_fold(struct history *history, struct txn *txn)
 void history_fold_undo(struct history *history)
 {
 	history->is_folding = false;
+	history_sparse_undo(history);
 	for (uint64_t w = 0; w < history->folding.n / 64; w++) {
 		if (w < history->changed.n / 64)
 			history->changed.bits[w] |= history->folding.bits[w];
@@ -241,8 +292,16 @@ static void persisted(struct queue *q, size_t end)
 static int folded_now(struct history *history, const struct record *record)
 {
 	size_t end = singles_end(history);
+	uint64_t dropped = history->sparse.dropped;
+	int rc = history_sparse_folded(history, record->state.number);
 
+	if (rc < 0)
+		return rc;
+	history->kept_below = newest(history)->oldest;
+	history->n_low += history->gap.n - dropped;
+	history->gap.n = 0;
 	persisted(&history->system, history->system.n);
+	persisted(&history->loose, history->loose.n);
 	for (size_t i = 0; i < history->n_buckets; i++)
 		persisted(&history->buckets[i].entries, history->buckets[i].entries.n);
 	persisted(&history->data, end);
@@ -271,6 +330,10 @@ int history_committed(struct history *history, const struct record *record, bool
 
 	if (rc == 0)
 		rc = history_recent_push(history, s);
+	if (rc == 0)
+		rc = policy_parse(s->keep, &history->policy);
+	if (rc == 0)
+		history_leave(history, s);
 	for (size_t i = 0; i < record->n_retired && rc == 0; i++) {
 		const struct retired *r = &record->retired[i];
 		struct pending entry = { .no = r->no, .birth = r->birth, .death = s->number, .n = r->n,

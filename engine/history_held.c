@@ -17,6 +17,8 @@ struct held {
 	size_t n;
 	uint64_t oldest;                        /* retained */
 	uint64_t *pages;                        /* by holder */
+	struct history *history;
+	int rc;
 };
 
 enum { NOBODY = -1, SEVERAL = -2 };
@@ -51,9 +53,14 @@ static int64_t holder_of(const struct held *h, uint64_t birth, uint64_t death)
 
 static void count(struct held *h, uint64_t n, uint64_t birth, uint64_t death, enum page_class class)
 {
+	bool kept = false;
 	int64_t who;
 
 	if (class == CLASS_DATA && death > h->oldest)
+		return;
+	if (class == CLASS_DATA && h->rc == 0)
+		h->rc = history_kept_in(h->history, birth, death, &kept);
+	if (kept || h->rc < 0)
 		return;
 	who = holder_of(h, birth, death);
 	if (who >= 0)
@@ -102,6 +109,7 @@ int history_held(struct file *file, const struct record *newest, struct store_ho
 	if (n > 1)
 		qsort(pins, n, sizeof *pins, by_state);
 	rc = history_load(h, newest);
+	held.history = h;
 	if (rc == 0) {
 		count_queue(&held, &h->data);
 		count_queue(&held, &h->system);
@@ -109,5 +117,5 @@ int history_held(struct file *file, const struct record *newest, struct store_ho
 		                  count_dead, &held);
 	}
 	history_close(h);
-	return rc;
+	return rc < 0 ? rc : held.rc;
 }

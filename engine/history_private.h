@@ -4,6 +4,7 @@
 #define DURAMEN_ENGINE_HISTORY_PRIVATE_H
 
 #include "engine/history.h"
+#include "engine/policy.h"
 #include "engine/runs.h"
 
 /* A retired run of pages that is not free yet. */
@@ -12,6 +13,7 @@ struct pending {
 	uint32_t n;
 	uint8_t  class;                 /* enum page_class */
 	bool     persisted;             /* stands under 'L' as of the last fold */
+	bool     held;                  /* of the kept queue: the fold under way put it under 'K' */
 };
 
 /* First in, first out, in order of death. */
@@ -24,6 +26,21 @@ struct queue {
 struct bucket {
 	uint64_t pin;
 	struct queue entries;
+};
+
+/* State numbers, ascending. */
+struct numbers {
+	uint64_t *of;
+	size_t n, cap;
+};
+
+/* What a fold under way changes about kept states; memory has it once the commit stands. */
+struct sparse_fold {
+	struct history_change change;
+	uint64_t dropped;               /* kept states that go */
+	uint64_t n_dropped, thin_from;  /* as in struct history, afterwards */
+	struct queue loose;             /* pages from 'K' to 'L' */
+	uint64_t kept_pages;            /* of the kept queue, to 'K' */
 };
 
 /* Chunks of the file whose free pages changed since the last fold: a bit each. */
@@ -44,6 +61,8 @@ struct history {
 	uint64_t taken;                 /* pages taken for commits so far */
 	struct chunks changed, folding;
 	struct queue data, system;      /* wait for retention / for durability */
+	struct queue kept;              /* a state below the range holds them: under 'K' with the next fold */
+	struct queue loose;             /* such a state let them go; in no order */
 	struct bucket *buckets;         /* wait for pins */
 	size_t   n_buckets, cap_buckets;
 	uint64_t *gone;                 /* pages under 'L' that were freed since the last fold */
@@ -51,6 +70,20 @@ struct history {
 	uint64_t pending_pages;         /* in queues and buckets */
 	uint64_t pending_data_pages;
 	uint64_t dead_pages;            /* under 'D' with a death above drained */
+	/* Kept states: those below the range that a name or every: keeps. See history_sparse.c. */
+	struct policy policy;           /* of the newest state */
+	uint64_t kept_below;            /* what 'S' has below this number as of the fold is kept */
+	uint64_t n_low;                 /* so many */
+	struct numbers gap;             /* those from there up to the range */
+	uint64_t n_range;               /* states in the range */
+	uint64_t kept_pages;            /* under 'K' */
+	uint64_t n_dropped;             /* under 'X' */
+	uint64_t thin_from;             /* kept states from here on were not looked at under the policy */
+	uint64_t drop_gate;             /* the last commit that dropped some: until it is durable they count */
+	struct numbers leaving;         /* of the record described last: what it takes from the range to gap */
+	uint64_t n_leaving;             /* all that it takes from the range */
+	bool     more_leaving, more_leave; /* of it, of the newest: there was more than one commit takes */
+	struct sparse_fold sparse;
 	uint64_t drained;               /* dead lists up to this death are in memory's hands */
 	uint64_t dead_next;             /* the first death under 'D' above it; UINT64_MAX: none */
 	struct state *recent;           /* since the fold, that record included, oldest first */
@@ -65,6 +98,8 @@ enum {
 	CHUNK_SHIFT = 13,               /* pages in a chunk of the free map: 8,192 */
 	CHUNK_PAGES = 1 << CHUNK_SHIFT,
 	KEY_STATE = 'S', KEY_DEAD = 'D', KEY_LIMBO = 'L', KEY_FREE = 'F', KEY_HEADER = 'H',
+	KEY_NAME = 'N', KEY_MARK = 'M', KEY_KEPT = 'K', KEY_DROPPED = 'X',
+	HEADER_CELL = 49,
 	SYSTEM_KEY_MAX = 11,
 	DEAD_PART = 60,                 /* entries in one part of a dead list: fits a cell at their longest */
 	/* With a bound of at most so many states, retired pages wait in memory, not under 'D'. */
@@ -76,12 +111,52 @@ size_t history_key(uint8_t *to, unsigned kind, uint64_t number);
 size_t history_key_dead(uint8_t *to, uint64_t death, unsigned part);
 size_t history_state_encode(const struct state *state, uint8_t *to);
 int    history_state_decode(uint64_t number, const struct cell *cell, struct state *state);
+/* The cell of an entry under 'L'. */
+size_t history_limbo_encode(const struct pending *entry, uint8_t *to);
 int    history_put(struct txn *txn, const uint8_t *key, size_t len, const uint8_t *cell, size_t cell_len);
 /* Every entry of a kind whose number lies in [from, to]; nonzero from visit ends it and is returned. */
 int    history_each(const struct pager *pager, const struct tree *tree, unsigned kind, uint64_t from,
                     uint64_t to, int (*visit)(void *ctx, uint64_t number, const struct cell *cell),
                     void *ctx);
 int    history_damaged(const char *what);
+
+/* ---- history_names.c ---- */
+/* Into txn->system. *was: the state that had the name; 0: none. */
+int    history_name_change(struct txn *txn, const struct history_change *change, uint64_t *was);
+/* How many names a state has; with a change that is under way (NULL: none). */
+int    history_named(const struct pager *pager, const struct tree *system, uint64_t state,
+                     const struct history_change *change, uint32_t *n);
+
+/* ---- history_retain.c: which states stay ---- */
+/* What decides, as of a record. */
+struct retention {
+	struct pager pager;
+	const struct tree *system;
+	struct policy policy;
+	uint64_t kept_below, oldest;
+	const struct history_change *change;
+};
+int  history_retention(struct file *file, const struct record *newest, struct retention *retention);
+/* Whether a state that left the range stays; next_ns: the time of the one after it. */
+int  history_keeps(const struct retention *retention, uint64_t state, int64_t time_ns, int64_t next_ns,
+                   bool *kept);
+/* How the range changes with the record; fills leaving, n_leaving and oldest. */
+int  history_advance(struct history *history, struct state *state);
+/* The memory of kept states and of the range, once the fold and the records are loaded. */
+int  history_load_kept(struct history *history, const struct record *newest);
+void history_leave(struct history *history, const struct state *state);
+int  history_numbers_push(struct numbers *numbers, uint64_t number);
+bool history_numbers_have(const struct numbers *numbers, uint64_t number);
+/* A kept state in [birth, death); death is at most the oldest of the range. */
+int  history_kept_in(struct history *history, uint64_t birth, uint64_t death, bool *kept);
+
+/* ---- history_sparse.c: pages that kept states hold ---- */
+int  history_sparse_fold(struct history *history, struct txn *txn, const struct history_change *change);
+void history_sparse_undo(struct history *history);
+/* The fold stands. */
+int  history_sparse_folded(struct history *history, uint64_t state);
+int  history_each_kept(struct file *file, const struct tree *system,
+                       int (*visit)(void *ctx, const struct retired *retired, uint64_t death), void *ctx);
 
 /* ---- history_space.c ---- */
 int  history_free_add(struct history *history, uint64_t no, uint64_t n);

@@ -42,6 +42,8 @@ int history_queue_push(struct queue *queue, const struct pending *entry)
 void history_queues_clear(struct history *history)
 {
 	history->data.head = history->data.n = history->system.head = history->system.n = 0;
+	history->kept.head = history->kept.n = history->loose.head = history->loose.n = 0;
+	history->kept_pages = history->n_dropped = 0;
 	for (size_t i = 0; i < history->n_buckets; i++)
 		free(history->buckets[i].entries.items);
 	history->n_buckets = 0;
@@ -113,12 +115,21 @@ static struct queue *bucket_of(struct history *history, uint64_t pin)
 	return &history->buckets[history->n_buckets++].entries;
 }
 
-/* Frees the entry or puts it under a pin that holds it. On failure it stays where it is. */
+/*
+ * Frees the entry, or leaves it to a kept state or puts it under a pin that holds it. On failure it stays
+ * where it is.
+ */
 static int settle(struct history *history, const struct pending *entry, const struct store_pins *pins)
 {
 	uint64_t pin = pin_in(pins, entry->birth, entry->death);
-	int rc;
+	bool kept = false;
+	int rc = entry->class == CLASS_DATA ?
+		history_kept_in(history, entry->birth, entry->death, &kept) : 0;
 
+	if (rc < 0)
+		return rc;
+	if (kept)
+		return history_queue_push(&history->kept, entry);
 	if (pin) {
 		struct queue *bucket = bucket_of(history, pin);
 		return bucket ? history_queue_push(bucket, entry) :
@@ -204,7 +215,8 @@ bool history_release_due(const struct history *history, uint64_t durable, uint64
 
 	return (s->head < s->n && s->items[s->head].death <= durable) ||
 	       (d->head < d->n && d->items[d->head].death <= durable_oldest) ||
-	       history->dead_next <= durable_oldest || history->n_buckets != 0;
+	       history->dead_next <= durable_oldest || history->n_buckets != 0 ||
+	       history->loose.head < history->loose.n;
 }
 
 static int release_buckets(struct history *history, const struct store_pins *pins, size_t *budget)
@@ -260,6 +272,10 @@ int history_release(struct history *history, uint64_t durable, uint64_t durable_
 	/* system: records from the durable state back to the safe slot's base stay (I1) */
 	if (rc == 0)
 		rc = release_queue(history, &history->system, durable, safe_base, pins, &budget);
+	/* I2: a state dropped by a commit that a crash may undo is retained still */
+	if (rc < 0 || durable < history->drop_gate)
+		return rc;
+	rc = release_queue(history, &history->loose, UINT64_MAX, UINT64_MAX, pins, &budget);
 	for (int i = 0; i < DRAIN_LISTS && rc == 0 && history->dead_next <= data_max; i++)
 		rc = drain_one(history, pins);
 	if (rc == 0 && history->dead_next > data_max)

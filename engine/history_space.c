@@ -223,7 +223,7 @@ static int pieces(struct history *history, uint64_t n, struct extent *extents, u
                   unsigned *n_extents)
 {
 	uint64_t live = history->file_pages - PAGE_FIRST - history_free_total(history) -
-		history->pending_pages - history->dead_pages;
+		history->pending_pages - history->dead_pages - history->kept_pages;
 	int rc;
 
 	do {

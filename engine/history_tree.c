@@ -76,6 +76,18 @@ int history_state_decode(uint64_t number, const struct cell *cell, struct state 
 	return 0;
 }
 
+size_t history_limbo_encode(const struct pending *entry, uint8_t *to)
+{
+	const uint8_t *start = to;
+
+	*to++ = DUR_BYTES;
+	*to++ = entry->class;
+	to = put_varint(to, entry->n);
+	to = put_varint(to, entry->death);
+	to = put_varint(to, entry->death - entry->birth);
+	return (size_t)(to - start);
+}
+
 int history_put(struct txn *txn, const uint8_t *key, size_t len, const uint8_t *cell, size_t cell_len)
 {
 	return tree_put(&txn->dirty, &txn->system, key, len, cell, cell_len, NULL);

@@ -33,6 +33,7 @@ struct recovery {
 	int chosen;         /* the slot believed */
 	bool fell_back;     /* the other one is newer and does not verify */
 	struct chain chain; /* from the state taken back to the chosen slot's base */
+	struct chain_holder taken, slots_hold; /* what the state taken and the slot's hold of it */
 	uint64_t ceiling;   /* the higher of the two */
 	uint64_t epoch, salt;
 	int io_error; /* -errno of a write or flush that failed */
@@ -275,15 +276,14 @@ static int rewrite_pages(struct rewrite *w, struct file *file, uint64_t no, uint
 static int rewrite_record(struct recovery *r, struct rewrite *w, const struct record *record)
 {
 	struct file *file = r->store->file;
-	const struct record *slot_record = chain_find(&r->chain, r->slots[r->chosen].state);
 	struct record again;
 	int rc = rewrite_out(w);
 
 	for (size_t i = 0; i < record->n_written && rc == 0 && !record->flushed; i++) {
 		const struct written *entry = &record->written[i];
-		bool taken_does = chain_holds(&r->chain, &r->chain.head.state, record, entry);
+		bool taken_does = chain_holds(&r->chain, &r->taken, record, entry);
 		if (!taken_does &&
-		    (!slot_record || !chain_holds(&r->chain, &slot_record->state, record, entry)))
+		    (!r->slots_hold.state || !chain_holds(&r->chain, &r->slots_hold, record, entry)))
 			continue;
 		rc = rewrite_pages(w, file, entry->no, entry->n);
 		if (rc == 0 && taken_does)
@@ -314,15 +314,21 @@ static int slot_write(struct recovery *r, int i, const struct slot *slot)
  */
 static int rewrite(struct recovery *r)
 {
+	const struct record *slot_record = chain_find(&r->chain, r->slots[r->chosen].state);
 	struct rewrite w = { .recovery = r };
-	int rc = 0;
+	int rc;
 
 	w.buf = aligned_alloc(PAGE_SIZE, (size_t)REWRITE_PAGES << PAGE_SHIFT);
 	if (!w.buf)
 		return error_system(ENOMEM, "recovering");
+	rc = chain_holder(r->store->file, &r->chain, &r->chain.head, &r->taken);
+	if (rc == 0 && slot_record)
+		rc = chain_holder(r->store->file, &r->chain, slot_record, &r->slots_hold);
 	for (size_t i = r->chain.n; i-- > 0 && rc == 0;)
 		rc = rewrite_record(r, &w, &r->chain.records[i]);
 	free(w.buf);
+	chain_holder_free(&r->taken);
+	chain_holder_free(&r->slots_hold);
 	return rc < 0 ? rc : slot_write(r, r->chosen, &r->slots[r->chosen]);
 }
 

@@ -48,6 +48,8 @@ int store_open(int fd, bool read_only, const struct store_options *options,
 	}
 	store->async_ms = options->async_ms ? options->async_ms : ASYNC_MS;
 	store->memory_bytes = options->memory_bytes;
+	store->clock = options->clock;
+	store->clock_ctx = options->clock_ctx;
 	*out = store;
 	return 0;
 }
@@ -218,6 +220,24 @@ int store_states(struct store *store, const struct state *newest, uint64_t from,
 	int rc = newest_read(store, newest, &record);
 
 	return rc < 0 ? rc : history_states(store->file, &record, from, upward, out, cap, n);
+}
+
+int store_name_find(struct store *store, const struct state *newest, const char *name,
+                    uint64_t *state)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_name_find(store->file, &record, name, state);
+}
+
+int store_names(struct store *store, const struct state *newest, uint64_t skip,
+                struct state_name *out, uint32_t cap, uint32_t *n)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_names(store->file, &record, skip, out, cap, n);
 }
 
 /* ---- Looking inside ---- */

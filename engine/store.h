@@ -27,7 +27,7 @@ struct txn;
 struct state {
 	uint64_t number;
 	uint64_t previous;              /* the commit before it; 0: none */
-	uint64_t oldest;                /* the oldest retained state, as of this state */
+	uint64_t oldest;                /* from here on all states are retained; of older ones, some */
 	uint64_t states;                /* how many are retained, this one included */
 	uint64_t record;                /* page number of its record */
 	uint32_t record_pages;
@@ -44,7 +44,14 @@ struct state {
 	char     label[64];
 	char     keep[64];              /* the retention policy's text */
 	uint8_t  origin[16];            /* received: UUID of the prefix it is a copy of; else zeros */
+	uint32_t names;                 /* how many it has; store_states() alone fills it */
 };
+enum { STATE_NAME_MAX = 63 };
+struct state_name {
+	char name[STATE_NAME_MAX + 1];
+	uint64_t state;
+};
+
 enum state_flag {
 	STATE_MAINTENANCE = 1,          /* holds no change of data: skipped by log, -N and watch */
 	STATE_ASYNC = 2,
@@ -101,8 +108,10 @@ struct store_first {
 
 struct store_options {
 	uint32_t file_flags;            /* FILE_RAW, FILE_MEMORY: only for store_create */
-	const char *keep;               /* store_create: the retention policy ("all", "last:N") */
 	const struct store_first *first; /* store_create; NULL: state 1, made now */
+	const char *keep;               /* store_create: the retention policy, as policy.h has it */
+	int64_t (*clock)(void *ctx);    /* ns since 1970, for the times of commits; NULL: the system's */
+	void *clock_ctx;
 	uint32_t async_ms;              /* an async commit is on disk after this */
 	uint64_t memory_bytes;          /* default limit of a transaction's private pages */
 	struct io *io;                  /* NULL: io_open(); tests give their double */
@@ -144,6 +153,12 @@ int store_back(struct store *store, const struct state *newest, uint64_t n, uint
 /* Retained states from one on (0: newest / oldest), downward or upward. *n < cap: the end. */
 int store_states(struct store *store, const struct state *newest, uint64_t from, bool upward,
                  struct state *out, uint32_t cap, uint32_t *n);
+
+/* The state of a name; 1: there is no such name. */
+int store_name_find(struct store *store, const struct state *newest, const char *name, uint64_t *state);
+/* Names in the order of their bytes, after the first skip. *n < cap: the end. */
+int store_names(struct store *store, const struct state *newest, uint64_t skip, struct state_name *out,
+                uint32_t cap, uint32_t *n);
 
 /* ---- Writing ---- */
 
@@ -192,6 +207,10 @@ struct commit_options {
 	const struct store_received *received;  /* NULL: a state made here */
 	const char *label;              /* NULL: none; at most 63 bytes */
 	const char *keep;               /* a new retention policy, NULL: as it was (a maintenance state) */
+	const char *name;               /* given to `state`, or to the new one if that is 0; NULL: none */
+	uint64_t state;                 /* retained; the commit is a maintenance state then */
+	bool unname;                    /* the name is taken away (a maintenance state) */
+	bool maintain;                  /* goes on with letting kept states go (a maintenance state) */
 };
 /* Whether it makes no state: nothing was changed. */
 bool store_is_empty(const struct txn *txn, const struct commit_options *options);
@@ -203,6 +222,16 @@ bool store_is_empty(const struct txn *txn, const struct commit_options *options)
  */
 int store_commit(struct txn *txn, const struct commit_options *options, struct state *state);
 void store_abort(struct txn *txn);
+/*
+ * One slice of what is left to do for retention, if there is any, as a commit that holds nothing else;
+ * store_tick() does so on idle time. DUR_E_LOCKED: another thread or process has the turn.
+ */
+int store_maintain(struct store *store);
+/*
+ * One slice of what is left to do for retention, if there is any, as a commit that holds nothing else;
+ * store_tick() does so on idle time. DUR_E_LOCKED: another thread or process has the turn.
+ */
+int store_maintain(struct store *store);
 
 /* Makes all visible states durable now (no-op if they are). */
 int store_sync(struct store *store);

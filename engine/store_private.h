@@ -26,6 +26,7 @@ enum {
 	CEILING_STEP_MIN = 1024,    /* numbers a slot promises beyond those handed out */
 	CEILING_STEP_MAX = 1 << 24, /* far below 2^31: waiters compare low halves */
 	CONFIRM_IDLE_MS = 1000,
+	MAINTAIN_IDLE_MS = 20,
 	ASYNC_MS = 100,
 	/* Async commits may hold back so many pages, or a quarter of what lives. */
 	HELD_PAGES = 4 << 20 >> PAGE_SHIFT,
@@ -71,6 +72,8 @@ struct store {
 	bool has_host, read_only, forked;
 	uint32_t async_ms;
 	uint64_t memory_bytes;
+	int64_t (*clock)(void *ctx); /* NULL: the system's */
+	void *clock_ctx;
 
 	pthread_mutex_t mutex;  /* guards all that follows */
 	pthread_cond_t flushed; /* a flush ended, or the store failed */
@@ -114,6 +117,9 @@ struct store {
 	int64_t async_since_ms; /* when the oldest unflushed async commit was submitted */
 	int64_t active_ms;      /* the last flush or commit */
 	uint64_t flushes;
+	bool work_due;          /* store_maintain() has something to do */
+	bool maintaining;       /* it has the turn */
+	uint64_t work_mark;     /* history_work_mark() when a turn ended last */
 	struct history_size size; /* as of the end of the last turn */
 	struct giving giving;
 };

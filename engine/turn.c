@@ -117,10 +117,23 @@ int turn_take(struct store *store, int64_t deadline_ms)
 	return rc;
 }
 
+/* What pins stand in the way of, store_maintain() does not try again before the next commit. */
+static void work_note(struct store *store)
+{
+	uint64_t mark = history_work_mark(store->history);
+
+	store->work_due = store->loaded && history_work_due(store->history) &&
+	                  !(store->maintaining && mark == store->work_mark);
+	store->work_mark = mark;
+	store->maintaining = false;
+}
+
 void turn_end(struct store *store)
 {
 	struct waiter *first = store->waiters;
 
+	if (store->history)
+		work_note(store);
 	if (store->history)
 		history_size(store->history, &store->size);
 	store->turn_taken = false;

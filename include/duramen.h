@@ -401,7 +401,8 @@ typedef struct dur_view_options {
 typedef struct dur_commit_options {
 	uint32_t    flags, pad; /* ASYNC: visible at once, on disk soon: dur_sync() */
 	const char *label;      /* kept with the state, at most 63 bytes; NULL: none */
-	const char *name;       /* names the new state, as dur_name() */
+	const char *name;       /* names the new state, as dur_name(); a commit that fails with one
+	                           cannot be tried again */
 	uint64_t    reserved[4];
 } dur_commit_options;
 
@@ -658,10 +659,15 @@ typedef struct dur_state_info {
 	uint32_t flags, names;  /* ON_DISK; how many names it has */
 	char     label[64];
 } dur_state_info;
+typedef struct dur_state_name {
+	char     name[64];
+	uint64_t state;
+} dur_state_name;
 
 /*
- * Finds the state that a text means: "1234", "-3" (three states back from the newest), "latest", or
- * "2026-11-20T10:00:00Z", an RFC 3339 time: the last commit at or before it.
+ * Finds the state that a text means: "1234", "-3" (the third retained state back from the newest),
+ * "latest", a name, or "2026-11-20T10:00:00Z", an RFC 3339 time: the last retained commit at or
+ * before it.
  * DUR_NONE: no such state, or no longer. That it is retained now does not keep it: open it soon,
  * and be ready for DUR_E_GONE. Errors: DUR_E_NAME (none of these forms).
  * Threads: any. Cost: O(log states).
@@ -772,13 +778,47 @@ int dur_next_change(dur_iter *it, dur_change *change);
 int dur_restore(dur_view *txn, dur_view *snap);
 
 /*
- * Sets the retention: "all", or "last:100": the newest 100 states. Durable on return, as a commit
- * that holds nothing else and is not listed. What it no longer keeps is gone for new snapshots at
- * once; its pages are used again as soon as no open snapshot needs them. The forms "for:30d" and
- * "every:1h" come later.
- * Errors: DUR_E_MISUSE (no policy), DUR_E_NAME (one that comes later), those of dur_begin() and
- * dur_commit().
- * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit.
+ * Names a state (DUR_LATEST: the newest), which keeps it readable whatever the retention; moves the
+ * name if another state has it, which then is kept by its other names and the retention alone. A
+ * state may have several. name: 1 to 63 bytes of UTF-8 without blanks or control characters, that
+ * do not begin with a digit, + - or @, and are not "latest". Durable on return, as a commit that
+ * holds nothing else and is not listed. To name a state as it is made: dur_commit_options.
+ * Errors: DUR_E_GONE (the state is not retained; a name never brings it back), DUR_E_NAME, those of
+ * dur_begin() and dur_commit().
+ * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit, and what the
+ * commits since the last fold have to be put in order, at most some ms.
+ */
+int dur_name(dur_prefix *p, const char *name, uint64_t state);
+/*
+ * Takes a name away. If nothing else keeps its state that is gone for new snapshots; the pages that
+ * only it held are used again in slices, by commits to come and while the writer is idle. Durable
+ * on return. DUR_NONE: there is no such name. Errors, threads, cost: as dur_name().
+ */
+int dur_unname(dur_prefix *p, const char *name);
+/*
+ * Lists names in the order of their bytes, after the first skip, with their states. *n < cap: that
+ * was the end. Threads: any. Cost: O(log states + cap).
+ */
+int dur_names(dur_prefix *p, uint64_t skip, dur_state_name *out, uint32_t cap, uint32_t *n);
+/*
+ * Sets the retention: parts joined by commas; a state is kept if any part keeps it, or a name, and
+ * an open snapshot keeps its own.
+ *   all         every state
+ *   last:N      the newest N
+ *   for:SPAN    those of a time: not older than SPAN before the newest commit, and the last one
+ *               before those, which shows what the window begins with
+ *   every:SPAN  a thinned series: of each interval of that length, counted from 1970 UTC, the last
+ *               one, and the newest
+ * SPAN is a number from 1 on and s, m, h, d or w: "last:100,for:30d,every:1h". What all, last and
+ * for have let go of only names and every: keep from then on; a wider policy never brings a state
+ * back.
+ * Durable on return, as a commit that holds nothing else and is not listed. What it no longer keeps
+ * is gone for new snapshots at once, of a thinned series some thousands of states a commit; its
+ * pages are used again in slices, by commits to come and while the writer is idle, as soon as no
+ * open snapshot needs them.
+ * Errors: DUR_E_MISUSE (no policy; the message says what is wrong with it), those of dur_begin()
+ * and dur_commit().
+ * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit, as dur_name().
  */
 int dur_keep(dur_prefix *p, const char *policy);
 

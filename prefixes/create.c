@@ -93,8 +93,6 @@ static int options(uint32_t flags, const char *keep, char text[POLICY_TEXT], str
 
 	if (rc < 0)
 		return rc;
-	if (policy.for_seconds || policy.every_seconds || (policy.all && policy.last))
-		return error_set(DUR_E_NAME, "retention \"%s\" is not available: use \"all\" or \"last:N\"", keep);
 	policy_format(&policy, text);
 	*so = (struct store_options){
 		.keep = text,

@@ -108,6 +108,8 @@ static inline int pin_newest(struct shared *s, struct coord_pin *pin, struct coo
 }
 
 /* states.c: pins the newest state for a look at history; unpin with coord_unpin(). */
+/* Whether a text may name a state: DUR_E_NAME with what is wrong. */
+int state_name_check(const char *name);
 int prefix_newest(dur_prefix *p, struct coord_pin *pin, struct state *newest);
 
 #endif

@@ -17,8 +17,9 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 	struct coord_pin pin;
 	struct store_stat engine;
 	struct state newest;
+	struct state oldest;
 	struct stat st;
-	uint32_t readers = 0;
+	uint32_t readers = 0, n = 0;
 	int rc = prefix_newest(p, &pin, &newest);
 
 	if (rc < 0)
@@ -32,12 +33,14 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 		rc = error_system(errno, "looking at prefix %s", p->name);
 	if (rc == 0)
 		rc = coord_attached(p->shared->coord, &readers);
+	if (rc == 0)
+		rc = store_states(p->shared->store, &newest, 0, true, &oldest, 1, &n);
 	if (rc < 0)
 		goto out;
 	coord_load(p->shared->coord, &published);
 	coord_holder_get(p->shared->coord, &holder);
 	*out = (dur_prefix_stat){
-		.oldest = newest.oldest,
+		.oldest = n ? oldest.number : newest.oldest,
 		.newest = newest.number,
 		.durable = published.durable,
 		.states = newest.states,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* States by number, distance and time, their list, and retention. */
+/* States by number, distance, time and name, their list, and retention. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +55,12 @@ static int resolve(dur_prefix *p, const struct state *newest, const char *at, ui
 			*state = n;
 		return rc;
 	}
-	if (*at < '0' || *at > '9')
-		return error_set(DUR_E_NAME, "\"%s\" is no state: give a number, -N (N states back), latest, or "
-		                 "a time such as 2026-11-20T10:00:00Z", at);
+	if (*at < '0' || *at > '9') {
+		if (state_name_check(at) < 0)
+			return error_set(DUR_E_NAME, "\"%s\" is no state: give a number, -N (N states back), latest, "
+			                 "a name, or a time such as 2026-11-20T10:00:00Z", at);
+		return store_name_find(store, newest, at, state);
+	}
 	rc = time_parse(at, strlen(at), &time);
 	if (rc == 0 && time.zone_min == DUR_NO_ZONE)
 		rc = error_set(DUR_E_NAME, "the time \"%s\" has no zone: end it with Z or an offset", at);
@@ -111,6 +114,7 @@ int dur_states(dur_prefix *p, uint64_t from, uint32_t flags, dur_state_info *out
 			.entries = list[i].catalog.count,
 			.written_bytes = list[i].written_bytes,
 			.flags = list[i].number <= published.durable ? DUR_ON_DISK : 0,
+			.names = list[i].names,
 		};
 		memcpy(out[i].label, list[i].label, sizeof out[i].label);
 	}
@@ -139,9 +143,6 @@ int dur_keep(dur_prefix *p, const char *text)
 	rc = policy_parse(text, &policy);
 	if (rc < 0)
 		return rc;
-	if (policy.for_seconds || policy.every_seconds || (policy.all && policy.last))
-		return error_set(DUR_E_NAME, "retention \"%s\" is not available: use \"all\" or \"last:N\"",
-		                 text);
 	policy_format(&policy, canonical);
 	options.keep = canonical;
 	rc = store_begin(p->shared->store, p->lock_ms, p->memory_bytes, &txn);

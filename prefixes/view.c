@@ -344,14 +344,12 @@ static int check_commit(dur_view *v, const dur_commit_options *o)
 	if (o->flags & ~(uint32_t)DUR_ASYNC)
 		return error_set(DUR_E_MISUSE, "dur_commit() does not take the flags 0x%x",
 		                 o->flags & ~(uint32_t)DUR_ASYNC);
-	if (o->name)
-		return error_set(DUR_E_MISUSE, "naming states is not available in this version");
 	if (o->label && strlen(o->label) > 63)
 		return error_set(DUR_E_LIMIT, "a label has at most 63 bytes, this one has %zu",
 		                 strlen(o->label));
 	if (o->label && utf8_valid(o->label, strlen(o->label)) != strlen(o->label))
 		return error_set(DUR_E_MISUSE, "a label is text, this one is not UTF-8");
-	return 0;
+	return o->name ? state_name_check(o->name) : 0;
 }
 
 /* The engine has aborted the transaction: what it wrote cannot be read any more either. */
@@ -367,7 +365,8 @@ static void view_fail(dur_view *v, int rc)
 
 int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
 {
-	struct commit_options co = { .async = o && o->flags & DUR_ASYNC, .label = o ? o->label : NULL };
+	struct commit_options co = { .async = o && o->flags & DUR_ASYNC, .label = o ? o->label : NULL,
+		.name = o ? o->name : NULL };
 	struct coord_pin pin = { 0 };
 	uint64_t state_kept;
 	struct shared *s;

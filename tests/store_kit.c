@@ -295,11 +295,22 @@ void gate_wait_held(struct process *process)
 
 /* ---- Machines ---- */
 
+static int64_t machine_clock(void *ctx)
+{
+	return ((struct machine *)ctx)->now_ns;
+}
+
 void machine_make(struct machine *machine, uint64_t seed, const char *keep)
 {
-	struct store_options options = { .keep = keep, .file_flags = FILE_RAW };
+	machine_make_at(machine, seed, keep, 0);
+}
 
-	*machine = (struct machine){ .random = seed, .fd = scratch_open() };
+void machine_make_at(struct machine *machine, uint64_t seed, const char *keep, int64_t now_ns)
+{
+	struct store_options options = { .keep = keep, .file_flags = FILE_RAW,
+		.clock = now_ns ? machine_clock : NULL, .clock_ctx = machine };
+
+	*machine = (struct machine){ .random = seed, .fd = scratch_open(), .now_ns = now_ns };
 	pthread_mutex_init(&machine->mutex, NULL);
 	pthread_cond_init(&machine->unlocked, NULL);
 	ck_assert_msg(store_create(machine->fd, &options) == 0, "%s", error_text());
@@ -343,7 +354,8 @@ int process_attach(struct machine *machine, struct process *process)
 {
 	struct store_host host = { process,      host_lock,    host_unlock, host_wanted,
 		                   host_publish, host_durable, host_pins,   host_log };
-	struct store_options options = { .async_ms = 60000 };
+	struct store_options options = { .async_ms = 60000,
+		.clock = machine->now_ns ? machine_clock : NULL, .clock_ctx = machine };
 	int rc;
 
 	if (machine->unlocked_last == process)

@@ -36,6 +36,7 @@ struct machine {
 	int fd;
 	struct fault_disk *disk;
 	uint64_t random;
+	int64_t now_ns; /* what commits take for the time; 0: they ask the system */
 	/* The next attach dies at this operation of its recovery; 0: it does not. */
 	uint64_t kill_attach;
 
@@ -70,6 +71,8 @@ struct process {
 
 /* A machine with an empty prefix on its disk. */
 void machine_make(struct machine *machine, uint64_t seed, const char *keep);
+/* The same with a clock of its own, machine->now_ns. */
+void machine_make_at(struct machine *machine, uint64_t seed, const char *keep, int64_t now_ns);
 void machine_free(struct machine *machine);
 uint64_t machine_random(struct machine *machine, uint64_t below);
 /* Shared memory now. */

@@ -195,8 +195,8 @@ START_TEST(attach)
 	attach_refused(DUR_E_MISUSE, ws, "new/q", DUR_CREATE, &o);
 	o = (dur_attach_options){ .keep = "last:0" };
 	attach_refused(DUR_E_MISUSE, ws, "new/q", DUR_CREATE, &o);
-	o = (dur_attach_options){ .keep = "for:30d" };
-	attach_refused(DUR_E_NAME, ws, "new/q", DUR_CREATE, &o);
+	o = (dur_attach_options){ .keep = "for:0d" };
+	attach_refused(DUR_E_MISUSE, ws, "new/q", DUR_CREATE, &o);
 	attach_refused(DUR_E_NAME, ws, "../p", DUR_CREATE, NULL);
 	attach_refused(DUR_E_NAME, ws, "", DUR_CREATE, NULL);
 	attach_refused(DUR_E_NAME, ws, "a\nb", DUR_CREATE, NULL);
@@ -343,6 +343,12 @@ START_TEST(begin)
 }
 END_TEST
 
+static const char *const no_names[] = {
+	"", "1", "-1", "+a", "@1", "2026-11-20T10:00:00Z", "latest", "LATEST", "two words", "a\tb", "a\x7f",
+	"\xff", "a\xc2\xa0",
+	"123456789 123456789 123456789 123456789 123456789 123456789 1234",
+};
+
 START_TEST(commit)
 {
 	static const char label63[] = "123456789 123456789 123456789 123456789 123456789 123456789 123";
@@ -368,8 +374,10 @@ START_TEST(commit)
 		o.reserved[i] = 1;
 		MISUSED(dur_commit(v, &o, &state));
 	}
-	o = (dur_commit_options){ .name = "release-1" };
-	MISUSED(dur_commit(v, &o, &state));
+	for (size_t i = 0; i < sizeof no_names / sizeof *no_names; i++) {
+		o = (dur_commit_options){ .name = no_names[i] };
+		REFUSED(DUR_E_NAME, dur_commit(v, &o, &state));
+	}
 	o = (dur_commit_options){ .label = "123456789 123456789 123456789 123456789 "
 	                                   "123456789 123456789 1234" };
 	ck_assert_uint_eq(strlen(o.label), 64);
@@ -619,6 +627,7 @@ END_TEST
 START_TEST(history)
 {
 	uint64_t state, newest = prefix_newest_state(p);
+	dur_state_name names[1];
 	dur_state_info list[2];
 	uint32_t n;
 
@@ -644,8 +653,22 @@ START_TEST(history)
 	MISUSED(dur_keep(p, "some"));
 	MISUSED(dur_keep(p, "last:-1"));
 	MISUSED(dur_keep(p, "last:1,"));
-	REFUSED(DUR_E_NAME, dur_keep(p, "every:1h"));
+	MISUSED(dur_keep(p, "every:0h"));
 	REFUSED(-EDEADLK, dur_keep(raw, "all"));
+	MISUSED(dur_name(NULL, "a", 1));
+	MISUSED(dur_name(p, NULL, 1));
+	for (size_t i = 0; i < sizeof no_names / sizeof *no_names; i++) {
+		REFUSED(DUR_E_NAME, dur_name(p, no_names[i], 1));
+		REFUSED(DUR_E_NAME, dur_unname(p, no_names[i]));
+	}
+	REFUSED(DUR_E_GONE, dur_name(p, "a", 1000000));
+	REFUSED(-EDEADLK, dur_name(raw, "a", 1));
+	MISUSED(dur_unname(NULL, "a"));
+	MISUSED(dur_unname(p, NULL));
+	EXPECT(DUR_NONE, dur_unname(p, "a"));
+	MISUSED(dur_names(NULL, 0, names, 1, &n));
+	MISUSED(dur_names(p, 0, NULL, 1, &n));
+	MISUSED(dur_names(p, 0, names, 1, NULL));
 	ck_assert_uint_eq(prefix_newest_state(p), newest);
 }
 END_TEST
@@ -704,7 +727,7 @@ static void *other_thread(void *arg)
 	char *kept = arg;
 
 	HOLDS(*dur_message() == '\0', "a new thread begins with: %s", dur_message());
-	EXPECT(DUR_E_NAME, dur_keep(p, "every:1h"));
+	EXPECT(DUR_E_MISUSE, dur_keep(p, "every:1"));
 	strcpy(kept, dur_message());
 	return NULL;
 }

@@ -652,7 +652,7 @@ static void resolves(const char *at, uint64_t expect)
 START_TEST(states_resolved)
 {
 	static const char *const wrong[] = {
-		"", "-", "--1", "-x", "1x", "+1", " 1", "1 ", "0x10", "1.5", "late", "LATEST", "@5",
+		"", "-", "--1", "-x", "1x", "+1", " 1", "1 ", "0x10", "1.5", "LATEST", "la te", "@5",
 		"2026-11-20", "2026-11-20T10:00:00", "2026-13-20T10:00:00Z", "2026-11-20T10:00Z",
 		"2026-02-29T10:00:00Z", "10:00:00Z", "2026-11-20T10:00:00Zx",
 	};
@@ -691,6 +691,13 @@ START_TEST(states_resolved)
 	resolves("0000-01-01T00:00:00Z", 0);
 	resolves("2200-01-01T00:00:00+05:30", list[n_list - 1].state);
 	resolves("9999-12-31T23:59:59Z", list[n_list - 1].state);
+	resolves("late", 0);
+	EXPECT(0, dur_name(p, "late", list[7].state));
+	resolves("late", list[7].state);
+	EXPECT(0, dur_name(p, "late", list[9].state)); /* it moves */
+	resolves("late", list[9].state);
+	EXPECT(0, dur_unname(p, "late"));
+	resolves("late", 0);
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		state = 77;
 		HOLDS(dur_resolve(p, wrong[i], &state) == DUR_E_NAME, "%s", wrong[i]);
