@@ -18,7 +18,7 @@ trap finish EXIT
 cd "$scratch" || exit 1
 unset DURAMEN_ROOT
 TAB=$(printf '\t')
-commands="create ls drop put get del scan load dump log diff restore wait watch stat readers check backup receive compact"
+commands="create ls drop put get del scan load dump log diff restore keep name unname names wait watch stat readers check backup receive compact"
 
 # ---- Words of this test ----
 
@@ -344,7 +344,7 @@ is "log: entries" "1 1 1" "$(echo "$out" | awk 'NR <= 3 { print $3 }' | xargs)"
 run log history --limit 2
 is "log --limit" 2 "$(echo "$out" | wc -l)"
 run log history --limit 1 --json
-has "log --json" '{"state":*,"time":"20??-??-??T??:??:??.?????????Z","entries":1,"written_bytes":*,"on_disk":true,"label":"third"}' "$out"
+has "log --json" '{"state":*,"time":"20??-??-??T??:??:??.?????????Z","entries":1,"written_bytes":*,"on_disk":true,"label":"third","names":[]}' "$out"
 ok "create --keep last:2" "" create short --keep last:2
 for i in 1 2 3 4 5; do
 	"$DURAMEN" put short /k $i
@@ -962,6 +962,37 @@ if [ "$(id -u)" = 0 ] && command -v setpriv > /dev/null; then
 		is "a folder that cannot be made: status" 3 $?
 	fi
 fi
+
+# ---- Names and retention ----
+
+run create kept --keep last:2,every:1w
+is "create with a policy of parts" 0 "$status"
+ok "keep: tells" "last:2,every:1w" keep kept
+for i in 1 2 3 4 5; do run put kept /n "$i"; done
+ok "name: the newest" "" name kept five
+ok "--at a name" 5 get kept /n --at five
+ok "name: back" "" name kept four -1
+ok "--at the other name" 4 get kept /n --at four
+ok "keep: changes" "" keep kept last:1
+for i in 6 7 8; do run put kept /n "$i"; done
+ok "a named state stays" 4 get kept /n --at four
+run names kept
+is "names" "five four" "$(echo "$out" | awk '{ print $2 }' | xargs)"
+run names kept --json
+is "names --json" "five four" "$(echo "$out" | jq -r .name | xargs)"
+run log kept
+is "log: names" "[five] [four]" "$(echo "$out" | awk '$6 { print $6 }' | xargs)"
+run log kept --json
+is "log --json: names" "0 1 1" "$(echo "$out" | jq -r '.names | length' | xargs)"
+ok "name: moves" "" name kept four
+ok "--at the name that moved" 8 get kept /n --at four
+ok "unname" "" unname kept five
+no "unname, again" 1 "there is no name five *duramen names*" unname kept five
+no "--at a name that is gone" 1 "there is no state five *" get kept /n --at five
+no "a name like a number" 2 "*begins with 1*" name kept 1x
+no "name: a state that is gone" 1 "*" name kept again 2
+no "keep: no policy" 2 "*a span is a number*" keep kept for:ever
+ok "check: names and retention" "kept is sound" check kept --history
 
 # ---- The manual page ----
 

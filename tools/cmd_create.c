@@ -17,8 +17,9 @@ static int run(const struct args *args)
 
 static const struct option_row options[] = {
 	TEXT("keep", "POLICY", keep,
-	     "which states stay readable: all (the default), or\n"
-	     "last:N, the newest N"),
+	     "which states stay readable: all (the default), last:N,\n"
+	     "for:SPAN, every:SPAN, or several, joined by commas; see\n"
+	     "`duramen keep --help`"),
 	FLAG("raw", raw, "keys are plain byte strings instead of typed values"),
 	FLAG("memory", memory, "in memory only: gone with a reboot"), OPTIONS_END
 };
@@ -33,7 +34,7 @@ const struct command cmd_create = {
 		 "joined by slashes, like my-org/app/settings.",
 	.options = options,
 	.examples = "  duramen create my-org/app/settings\n"
-		    "  duramen create site/hits --keep last:1000\n"
+		    "  duramen create site/hits --keep last:1000,every:1h\n"
 		    "  duramen create scratch --memory",
 	.run = run,
 };

@@ -11,7 +11,9 @@
 #include "message.h"
 #include "output.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define AT_ONCE 128
 
@@ -19,7 +21,8 @@
  * The library gives a list from a state on, that state included: after the first page it is left
  * out.
  */
-static int print_states(dur_prefix *p, uint64_t limit, bool json)
+static int print_list(dur_prefix *p, uint64_t limit, const dur_state_name *names, size_t n_names,
+                      bool json)
 {
 	dur_state_info list[AT_ONCE];
 	uint64_t printed = 0, from = 0;
@@ -32,13 +35,34 @@ static int print_states(dur_prefix *p, uint64_t limit, bool json)
 		for (uint32_t i = from != 0 && n > 0 && list[0].state == from; i < n; i++) {
 			if (limit != 0 && printed == limit)
 				return EXIT_DONE;
-			print_state(&list[i], json);
+			print_state(&list[i], names, n_names, json);
 			printed++;
 		}
 		if (n > 0)
 			from = list[n - 1].state;
 	}
 	return EXIT_DONE;
+}
+
+static int print_states(dur_prefix *p, uint64_t limit, bool json)
+{
+	dur_state_name *names = NULL, *grown;
+	size_t n = 0;
+	uint32_t got = AT_ONCE;
+	int status = EXIT_DONE;
+
+	while (status == EXIT_DONE && got == AT_ONCE) {
+		grown = realloc(names, (n + AT_ONCE) * sizeof *names);
+		int rc = grown ? dur_names(p, n, grown + n, AT_ONCE, &got) : -ENOMEM;
+		if (rc < 0)
+			status = fail(rc);
+		names = grown ? grown : names;
+		n += rc < 0 ? 0 : got;
+	}
+	if (status == EXIT_DONE)
+		status = print_list(p, limit, names, n, json);
+	free(names);
+	return status;
 }
 
 /* ---- Changes ---- */

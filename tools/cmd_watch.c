@@ -39,7 +39,7 @@ static int print_new(struct watch *w)
 		if (rc < 0)
 			return fail(rc);
 		for (uint32_t i = 0; i < n && w->left > 0; i++, w->left--) {
-			print_state(&list[i], w->context.args->json);
+			print_state(&list[i], NULL, 0, w->context.args->json);
 			fflush(stdout);
 			w->after = list[i].state;
 		}

@@ -57,7 +57,7 @@ struct option_row {
 #define OPTION_AT                                                       \
 	TEXT("at", "STATE", at,                                         \
 	     "read this state: a number, -N (N states back), latest,\n" \
-	     "or a time like 2026-11-20T10:00:00Z")
+	     "a name, or a time like 2026-11-20T10:00:00Z")
 #define OPTION_JSON    FLAG("json", json, "print NDJSON: one JSON object a line")
 #define OPTION_REVERSE FLAG("reverse", reverse, "from the last key down")
 #define OPTION_FORMAT  TEXT("format", "FORMAT", format, "ndjson (the default), tsv or json")

@@ -19,7 +19,8 @@ const char *bytes_format(uint64_t bytes, char out[BYTES_TEXT]);
 
 /* States, as log and watch print them. */
 void print_state_titles(void);
-void print_state(const dur_state_info *s, bool json);
+/* names: of this and other states, so many; they stand before the label. */
+void print_state(const dur_state_info *s, const dur_state_name *names, size_t n, bool json);
 
 /*
  * What --from and its like say: one step of a path, whose slash may be left out. Returns path, which
