@@ -487,7 +487,7 @@ ok "diff of an entry that is the same" "" diff versions "$first" latest /~i3
 ok "diff of an entry that never was, though tuples begin with it" "" diff versions -1 latest /a
 ok "diff of a state and itself" "" diff versions -2 -2
 no "diff, no such state" 1 "there is no state 99999 *" diff versions 99999
-no "diff, no state" 2 "*" diff versions yesterday
+no "diff, no state" 1 "there is no state *" diff versions yesterday
 no "diff, bad path" 2 "*" diff versions "$first" latest a
 
 before=$(newest versions)
