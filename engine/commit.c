@@ -481,18 +481,25 @@ static int record_finish(struct commit *c, const struct commit_options *options)
 static int commit_place(struct commit *c, const struct commit_options *options)
 {
 	struct transaction *x = c->x;
-	const struct history_change change = { .name = options->name, .keep = options->keep,
-		.state = options->unname ? 0 : options->state ? options->state : x->txn.number };
-	bool changes = options->name || options->keep ||
+	struct state_name one = { .state = options->unname ? 0 :
+		options->state ? options->state : x->txn.number };
+	const struct history_change change = { .keep = options->keep,
+		.names = options->name ? &one : options->names,
+		.n_names = options->name ? 1 : options->n_names };
+	bool changes = change.n_names || options->keep ||
 		(options->maintain && history_slice_due(c->store->history));
 	struct state named;
 	int rc = release_once(x);
 
+	if (options->name)
+		strcpy(one.name, options->name);
 	/* what a first try folded may not be what this one asks for */
 	if (rc == 0 && (x->changed || (changes && x->folded)))
 		rc = error_set(DUR_E_MISUSE, "this transaction failed to commit before; close it");
-	if (rc == 0 && options->name && options->state) /* I3: a state that is gone stays gone */
-		rc = history_find(c->store->file, &c->store->head, options->state, &named);
+	for (size_t i = 0; i < change.n_names && rc == 0; i++) /* I3: what is gone stays gone */
+		if (change.names[i].state && change.names[i].state != x->txn.number)
+			rc = history_find(c->store->file, &c->store->head, change.names[i].state,
+			                  &named);
 	if (rc == 0 && !x->folded && (changes || history_fold_due(c->store->history))) {
 		x->folded = true;
 		x->changed = changes;
@@ -709,7 +716,8 @@ static int options_check(const struct commit_options *options)
 bool store_is_empty(const struct txn *txn, const struct commit_options *options)
 {
 	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label &&
-	       !options->keep && !options->received && !options->name && !options->maintain;
+	       !options->keep && !options->received && !options->name && !options->n_names &&
+	       !options->maintain;
 }
 
 /*

@@ -35,8 +35,8 @@ struct history;
 
 /* What a commit changes about retention, beside the policy. It folds. */
 struct history_change {
-	const char *name;               /* NULL: no name */
-	uint64_t state;                 /* that gets it; 0: it is taken away */
+	const struct state_name *names; /* each given to its state, or taken away where that is 0 */
+	size_t n_names;                 /* no name twice */
 	const char *keep;               /* the new policy: kept states are looked at anew; NULL: as it was */
 };
 

@@ -54,20 +54,20 @@ static int unname(struct txn *txn, const char *name, uint64_t *was)
 	return rc < 0 ? rc : tree_del(&txn->dirty, &txn->system, key, name_key(key, name));
 }
 
-int history_name_change(struct txn *txn, const struct history_change *change, uint64_t *was)
+int history_name_change(struct txn *txn, const struct state_name *name, uint64_t *was)
 {
 	uint8_t key[NAME_KEY_MAX], cell[1 + STATE_NAME_MAX];
-	int rc = unname(txn, change->name, was);
+	int rc = unname(txn, name->name, was);
 
-	if (rc < 0 || !change->state)
+	if (rc < 0 || !name->state)
 		return rc;
 	cell[0] = DUR_BYTES;
-	put_u64(cell + 1, change->state);
-	rc = history_put(txn, key, name_key(key, change->name), cell, NAME_CELL);
-	memcpy(cell + 1, change->name, strlen(change->name));
+	put_u64(cell + 1, name->state);
+	rc = history_put(txn, key, name_key(key, name->name), cell, NAME_CELL);
+	memcpy(cell + 1, name->name, strlen(name->name));
 	if (rc == 0)
-		rc = history_put(txn, key, mark_key(key, change->state, change->name), cell,
-		                 1 + strlen(change->name));
+		rc = history_put(txn, key, mark_key(key, name->state, name->name), cell,
+		                 1 + strlen(name->name));
 	return rc;
 }
 
@@ -84,8 +84,11 @@ static int count_mark(void *ctx, uint64_t state, const struct cell *cell)
 	const struct history_change *c = marks->change;
 
 	(void)state;
-	marks->n += !(c && c->name && cell->len == 1 + strlen(c->name) &&
-	              memcmp(cell->bytes + 1, c->name, cell->len - 1) == 0);
+	for (size_t i = 0; c && i < c->n_names; i++) /* where it is now, the caller counts */
+		if (cell->len == 1 + strlen(c->names[i].name) &&
+		    memcmp(cell->bytes + 1, c->names[i].name, cell->len - 1) == 0)
+			return 0;
+	marks->n++;
 	return 0;
 }
 
@@ -96,7 +99,9 @@ int history_named(const struct pager *pager, const struct tree *system, uint64_t
 	int rc = system->depth ?
 		history_each(pager, system, KEY_MARK, state, state, count_mark, &marks) : 0;
 
-	*n = marks.n + (change && change->name && change->state == state);
+	for (size_t i = 0; change && i < change->n_names; i++)
+		marks.n += change->names[i].state == state;
+	*n = marks.n;
 	return rc < 0 ? rc : 0;
 }
 

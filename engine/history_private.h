@@ -122,7 +122,7 @@ int    history_damaged(const char *what);
 
 /* ---- history_names.c ---- */
 /* Into txn->system. *was: the state that had the name; 0: none. */
-int    history_name_change(struct txn *txn, const struct history_change *change, uint64_t *was);
+int    history_name_change(struct txn *txn, const struct state_name *name, uint64_t *was);
 /* How many names a state has; with a change that is under way (NULL: none). */
 int    history_named(const struct pager *pager, const struct tree *system, uint64_t state,
                      const struct history_change *change, uint32_t *n);

@@ -311,6 +311,20 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int leave_once(struct history *history, uint64_t state)
+{
+	struct numbers *leaving = &history->leaving;
+	int rc;
+
+	for (size_t i = 0; i < leaving->n; i++)
+		if (leaving->of[i] == state)
+			return 0;
+	rc = history_numbers_push(leaving, state);
+	if (rc == 0)
+		qsort(leaving->of, leaving->n, sizeof *leaving->of, by_number);
+	return rc;
+}
+
 /* Without every: only names keep: those between are looked at, however many states leave. */
 static int leave_named(struct history *history, uint64_t from, uint64_t to, const struct retention *r)
 {
@@ -319,13 +333,9 @@ static int leave_named(struct history *history, uint64_t from, uint64_t to, cons
 	int rc = r->system->depth ?
 		history_each(&r->pager, r->system, KEY_MARK, from, to - 1, leave_mark, &l) : 0;
 
-	if (rc == 0 && c && c->name && c->state >= from && c->state < to) {
-		for (size_t i = 0; i < history->leaving.n; i++)
-			if (history->leaving.of[i] == c->state)
-				return 0;
-		rc = history_numbers_push(&history->leaving, c->state);
-		qsort(history->leaving.of, history->leaving.n, sizeof *history->leaving.of, by_number);
-	}
+	for (size_t i = 0; rc == 0 && c && i < c->n_names; i++)
+		if (c->names[i].state >= from && c->names[i].state < to)
+			rc = leave_once(history, c->names[i].state);
 	return rc;
 }
 

@@ -288,12 +288,27 @@ static int settle_all(struct history *history, struct txn *txn)
 
 /* ---- The fold ---- */
 
+/* A kept state that has lost a name may have to go, once all names are where they belong. */
+static int rename_states(struct history *history, struct txn *txn, const struct retention *r,
+                         const struct history_change *change)
+{
+	uint64_t *was = calloc(change->n_names, sizeof *was), next;
+	int rc = was ? 0 : error_system(ENOMEM, "naming states");
+
+	for (size_t i = 0; i < change->n_names && rc == 0; i++)
+		rc = history_name_change(txn, &change->names[i], &was[i]);
+	for (size_t i = 0; i < change->n_names && rc == 0; i++)
+		if (was[i] && was[i] < r->kept_below && was[i] != change->names[i].state)
+			rc = look_at(history, txn, r, was[i], 1, &next);
+	free(was);
+	return rc;
+}
+
 int history_sparse_fold(struct history *history, struct txn *txn, const struct history_change *change)
 {
 	struct sparse_fold *fold = &history->sparse;
 	struct retention r = { .pager = { txn->dirty.file, &txn->dirty }, .system = &txn->system, .policy = history->policy,
 		.kept_below = history->recent[history->n_recent - 1].oldest };
-	uint64_t was = 0, next;
 	int rc = 0;
 
 	fold->change = change ? *change : (struct history_change){ 0 };
@@ -301,14 +316,12 @@ int history_sparse_fold(struct history *history, struct txn *txn, const struct h
 	fold->loose.head = fold->loose.n = 0;
 	fold->n_dropped = history->n_dropped;
 	fold->thin_from = history->thin_from;
-	if (change && change->name)
-		rc = history_name_change(txn, change, &was);
 	if (change && change->keep) {
-		rc = rc < 0 ? rc : policy_parse(change->keep, &r.policy);
+		rc = policy_parse(change->keep, &r.policy);
 		fold->thin_from = r.policy.all ? UINT64_MAX : 0;
 	}
-	if (rc == 0 && was && was < r.kept_below && was != change->state)
-		rc = look_at(history, txn, &r, was, 1, &next);
+	if (rc == 0 && change && change->n_names)
+		rc = rename_states(history, txn, &r, change);
 	if (rc == 0 && fold->thin_from != UINT64_MAX)
 		rc = look_at(history, txn, &r, fold->thin_from, THIN_STATES, &fold->thin_from);
 	if (rc == 0)

@@ -210,6 +210,8 @@ struct commit_options {
 	const char *name;               /* given to `state`, or to the new one if that is 0; NULL: none */
 	uint64_t state;                 /* retained; the commit is a maintenance state then */
 	bool unname;                    /* the name is taken away (a maintenance state) */
+	const struct state_name *names; /* in place of one: each given to its state, 0: taken away */
+	size_t n_names;
 	bool maintain;                  /* goes on with letting kept states go (a maintenance state) */
 };
 /* Whether it makes no state: nothing was changed. */

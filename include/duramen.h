@@ -834,7 +834,7 @@ int dur_keep(dur_prefix *p, const char *policy);
  *
  * A stream is keys and values, compressed with LZ4 and chained by checksums; docs/format.md draws it.
  * A received prefix is a copy: it has a UUID of its own, knows which prefix it is a copy of, and its
- * states have the numbers, times and labels that they had there. More states are added to it for as
+ * states have the numbers, times, labels and names that they had there. More states are added to it for as
  * long as nobody commits to it.
  */
 

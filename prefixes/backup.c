@@ -37,6 +37,17 @@ static int backup_state(void *ctx, const struct copy_state *state)
 	return stream_out_put(b->out, bytes, (size_t)(to - bytes));
 }
 
+static int backup_name(void *ctx, const struct state_name *name)
+{
+	uint8_t bytes[1 + 10 + 64], *to = bytes;
+	struct backup *b = ctx;
+
+	*to++ = COPY_NAME;
+	to = put_varint(to, name->state);
+	to = put_text(to, name->name);
+	return stream_out_put(b->out, bytes, (size_t)(to - bytes));
+}
+
 /* The letter and the key that every change begins with. */
 static int backup_key(struct backup *b, enum copy_record letter, const void *key, size_t len)
 {
@@ -105,6 +116,7 @@ static int backup_state_end(void *ctx)
 
 static const struct copy_sink backup_sink = {
 	.state = backup_state,
+	.name = backup_name,
 	.put = backup_put,
 	.run = backup_run,
 	.piece = backup_piece,

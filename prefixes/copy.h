@@ -29,6 +29,11 @@ struct copy_state {
 /* Negative results end the copying and are returned. What is lent lasts for the call. */
 struct copy_sink {
 	int (*state)(void *ctx, const struct copy_state *state);
+	/*
+	 * Before the changes of a state: a name of it, or, with the last state, of one before the
+	 * first. Those that no state has brought are no names any more.
+	 */
+	int (*name)(void *ctx, const struct state_name *name);
 	int (*put)(void *ctx, const void *key, size_t len, const struct cell *cell);
 	/*
 	 * A value of its own run: the bytes of its cell before those that name the run; its
@@ -40,6 +45,20 @@ struct copy_sink {
 	int (*del)(void *ctx, const void *key, size_t len);
 	int (*state_end)(void *ctx);
 };
+
+/* ---- copy_names.c: names of states ---- */
+
+struct copy_names {
+	struct state_name *of;
+	size_t n, cap;
+};
+int copy_names_push(struct copy_names *names, const struct state_name *name);
+void copy_names_free(struct copy_names *names);
+/* Adds all there are as of newest, which is pinned. */
+int copy_names_all(struct store *store, const struct state *newest, struct copy_names *names);
+void copy_names_sort(struct copy_names *names);
+/* Whether the name is in a list that was sorted, whatever its state. */
+bool copy_names_have(const struct copy_names *sorted, const struct state_name *name);
 
 /* ---- Progress ---- */
 
@@ -60,6 +79,7 @@ struct copy_plan {
 	dur_view *base; /* of an increment: what it builds on; else NULL */
 	bool history;
 	struct state last, since; /* of snap and base */
+	struct copy_names names;  /* as of snap, those of the last state and older ones; to be given */
 };
 /* since 0: a full copy. DUR_E_GONE, DUR_E_RANGE. End it with copy_plan_end() if it succeeded. */
 int copy_plan_make(dur_view *snap, uint64_t since, bool history, struct copy_plan *plan);
@@ -76,6 +96,7 @@ int copy_decode(struct stream_in *in, const struct stream_header *header, struct
 /* The letters that records in a stream begin with. */
 enum copy_record {
 	COPY_STATE = 'S',
+	COPY_NAME = 'N',
 	COPY_PUT = 'P',
 	COPY_RUN = 'R',
 	COPY_DEL = 'D',
@@ -98,6 +119,8 @@ struct copy_build {
 	struct txn *txn;
 	struct copy_state state;
 	bool passing;
+	struct copy_names seen;  /* of all states so far */
+	struct copy_names names; /* that the state at hand changes */
 	struct run_writer *run;
 	struct cell_head {
 		uint8_t key[TREE_KEY_MAX], cell[32];

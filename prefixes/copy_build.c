@@ -74,7 +74,7 @@ static int open_new(struct copy_build *b, const struct copy_state *state)
 		.time_ns = state->time_ns,
 		.hidden = state->number > 1,
 	};
-	struct store_options so = { .keep = "all",
+	struct store_options so = { .keep = state->number == 1 && b->last == 1 ? state->keep : "all",
 		                    .file_flags = b->file_flags,
 		                    .uuid = b->uuid,
 		                    .first = &first,
@@ -141,6 +141,46 @@ static int build_state(void *ctx, const struct copy_state *state)
 			rc, "the copy was changed by itself, so the stream does not fit it any "
 			    "more; receive a full copy under another name: ");
 	return rc < 0 ? rc : check_base(b);
+}
+
+/*
+ * A name of a state that this file does not hold, or that is as it shall be already, changes
+ * nothing.
+ */
+static int build_name(void *ctx, const struct state_name *name)
+{
+	struct copy_build *b = ctx;
+	struct state found;
+	uint64_t has;
+	int rc = copy_names_push(&b->seen, name);
+
+	if (rc == 0 && b->passing && b->newfile) /* the empty state: the next one's commit names it */
+		return copy_names_push(&b->names, name);
+	if (rc < 0 || b->passing)
+		return rc;
+	if (name->state != b->state.number) {
+		rc = store_find(b->store, &b->txn->base, name->state, &found);
+		if (rc < 0)
+			return rc == DUR_E_GONE ? 0 : rc;
+	}
+	rc = store_name_find(b->store, &b->txn->base, name->name, &has);
+	return rc < 0 || (rc == 0 && has == name->state) ? rc : copy_names_push(&b->names, name);
+}
+
+/* With the last state: names that no state has brought are taken away. */
+static int drop_names(struct copy_build *b)
+{
+	struct copy_names there = { 0 };
+	int rc = copy_names_all(b->store, &b->txn->base, &there);
+
+	copy_names_sort(&b->seen);
+	for (size_t i = 0; i < there.n && rc == 0; i++) {
+		there.of[i].state = 0;
+		if (!copy_names_have(&b->seen, &there.of[i]))
+			rc = copy_names_push(&b->names, &there.of[i]);
+	}
+	copy_names_free(&there);
+	return rc;
 }
 
 static int build_put(void *ctx, const void *key, size_t len, const struct cell *cell)
@@ -244,6 +284,11 @@ static int build_state_end(void *ctx)
 		                 " where it comes from: the backup stream does not fit this copy",
 		                 b->state.number, b->txn->catalog.count, b->state.entries);
 	memcpy(received.origin, b->origin, sizeof received.origin);
+	rc = last ? drop_names(b) : 0;
+	if (rc < 0)
+		return rc;
+	options.names = b->names.of;
+	options.n_names = b->names.n;
 	options.label = b->state.label[0] ? b->state.label : NULL;
 	options.keep = last && b->state.keep[0] ? b->state.keep : NULL;
 	rc = store_commit(b->txn, &options, &made);
@@ -251,11 +296,13 @@ static int build_state_end(void *ctx)
 		b->txn = NULL;
 	if (rc == 0)
 		b->done = b->state.number;
+	b->names.n = 0;
 	return rc;
 }
 
 const struct copy_sink copy_build_sink = {
 	.state = build_state,
+	.name = build_name,
 	.put = build_put,
 	.run = build_run,
 	.piece = build_piece,
@@ -265,6 +312,29 @@ const struct copy_sink copy_build_sink = {
 };
 
 /* ---- The end ---- */
+
+/*
+ * There is nothing but the empty state, and it has names: that takes a commit. A copy must not use
+ * a number of its own; it gets them with the next state.
+ */
+static int name_first(struct copy_build *b)
+{
+	static const uint8_t none[16];
+	struct commit_options options = { .names = b->names.of,
+		                          .n_names = b->names.n,
+		                          .maintain = true };
+	struct state made;
+	int rc;
+
+	if (memcmp(b->origin, none, sizeof none) != 0)
+		return 0;
+	rc = store_begin(b->store, -1, 0, &b->txn);
+	if (rc == 0)
+		rc = store_commit(b->txn, &options, &made);
+	if (rc == 0 || rc == DUR_E_FAILED)
+		b->txn = NULL;
+	return rc;
+}
 
 int copy_build_finish(struct copy_build *b, uint64_t next)
 {
@@ -279,12 +349,18 @@ int copy_build_finish(struct copy_build *b, uint64_t next)
 		return rc;
 	store_skip_to(txn, next);
 	store_abort(txn);
+	if (b->names.n)
+		rc = name_first(b);
+	if (rc < 0)
+		return rc;
 	b->store = NULL;
 	return store_close(store); /* flushes and confirms */
 }
 
 void copy_build_end(struct copy_build *b)
 {
+	copy_names_free(&b->seen);
+	copy_names_free(&b->names);
 	if (b->run)
 		run_abandon(b->run);
 	b->run = NULL;

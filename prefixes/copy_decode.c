@@ -200,6 +200,21 @@ static int state_begin(struct decoder *d)
 	return d->sink->state(d->ctx, &s);
 }
 
+static int decode_name(struct decoder *d)
+{
+	struct state_name name = { 0 };
+	int rc = get_number(d, &name.state);
+
+	if (rc == 0)
+		rc = get_text(d, name.name);
+	if (rc < 0)
+		return rc;
+	if (d->any || name.state == 0 || name.state > d->state.number ||
+	    state_name_check(name.name) < 0)
+		return damaged(d, "a name of a state");
+	return d->sink->name(d->ctx, &name);
+}
+
 static int state_changes(struct decoder *d)
 {
 	uint8_t letter;
@@ -210,6 +225,7 @@ static int state_changes(struct decoder *d)
 		if (rc < 0)
 			break;
 		switch (letter) {
+		case COPY_NAME: rc = decode_name(d); break;
 		case COPY_PUT: rc = decode_put(d); break;
 		case COPY_RUN: rc = decode_run(d); break;
 		case COPY_DEL: rc = decode_del(d); break;

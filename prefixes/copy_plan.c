@@ -77,12 +77,33 @@ static int state_of(const dur_view *v, struct state *out)
 	return rc;
 }
 
+/* All as of the snapshot, but for those of later states. */
+static int plan_names(struct copy_plan *plan)
+{
+	const dur_view *v = plan->snap;
+	struct store *store = v->prefix->shared->store;
+	struct copy_names *names = &plan->names;
+	struct state newest;
+	size_t n = 0;
+	int rc = store_state(store, v->newest, v->newest_record, &newest);
+
+	if (rc == 0)
+		rc = copy_names_all(store, &newest, names);
+	for (size_t i = 0; i < names->n; i++)
+		if (names->of[i].state <= plan->last.number)
+			names->of[n++] = names->of[i];
+	names->n = n;
+	return rc;
+}
+
 int copy_plan_make(dur_view *snap, uint64_t since, bool history, struct copy_plan *plan)
 {
 	int rc;
 
 	*plan = (struct copy_plan){ .snap = snap, .history = history };
 	rc = state_of(snap, &plan->last);
+	if (rc == 0)
+		rc = plan_names(plan);
 	if (rc == 0 && since > plan->last.number)
 		rc = error_set(DUR_E_RANGE,
 		               "state %" PRIu64 " comes after state %" PRIu64 ": nothing leads "
@@ -101,6 +122,7 @@ void copy_plan_end(struct copy_plan *plan)
 {
 	dur_close(plan->base);
 	plan->base = NULL;
+	copy_names_free(&plan->names);
 }
 
 /* ---- Entries ---- */
@@ -187,8 +209,25 @@ static int give_changes(const struct giving *g, const dur_view *old, const dur_v
 
 /* ---- States ---- */
 
-static int give_state(const struct giving *g, const dur_view *before, const dur_view *v,
-                      const struct state *s)
+/* Those of the state; with the last one all that are left. */
+static int give_names(const struct giving *g, struct copy_plan *plan, uint64_t number)
+{
+	struct copy_names *names = &plan->names;
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < names->n; i++) {
+		if (names->of[i].state != number && number != plan->last.number)
+			names->of[n++] = names->of[i];
+		else if (rc == 0)
+			rc = g->sink->name(g->ctx, &names->of[i]);
+	}
+	names->n = n;
+	return rc;
+}
+
+static int give_state(const struct giving *g, struct copy_plan *plan, const dur_view *before,
+                      const dur_view *v, const struct state *s)
 {
 	struct copy_state state = {
 		.number = s->number,
@@ -201,6 +240,8 @@ static int give_state(const struct giving *g, const dur_view *before, const dur_
 	memcpy(state.label, s->label, sizeof state.label);
 	memcpy(state.keep, s->keep, sizeof state.keep);
 	rc = g->sink->state(g->ctx, &state);
+	if (rc == 0)
+		rc = give_names(g, plan, s->number);
 	if (rc == 0)
 		rc = before ? give_changes(g, before, v) : give_all(g, v);
 	return rc == 0 ? g->sink->state_end(g->ctx) : rc;
@@ -224,7 +265,7 @@ static int open_next(const struct copy_plan *plan, uint64_t after, dur_view **ne
 	return rc;
 }
 
-static int give_history(const struct copy_plan *plan, const struct giving *g, dur_view **before)
+static int give_history(struct copy_plan *plan, const struct giving *g, dur_view **before)
 {
 	uint64_t after = plan->since.number;
 	struct state s;
@@ -234,7 +275,7 @@ static int give_history(const struct copy_plan *plan, const struct giving *g, du
 	while ((rc = open_next(plan, after, &v)) == 0) {
 		rc = state_of(v, &s);
 		if (rc == 0)
-			rc = give_state(g, *before, v, &s);
+			rc = give_state(g, plan, *before, v, &s);
 		if (*before != plan->base)
 			dur_close(*before);
 		*before = v;
@@ -259,7 +300,7 @@ int copy_plan_run(struct copy_plan *plan, struct copy_meter *meter, const struct
 	if (plan->history)
 		rc = give_history(plan, &g, &before);
 	if (rc == 0)
-		rc = give_state(&g, before, plan->snap, &plan->last);
+		rc = give_state(&g, plan, before, plan->snap, &plan->last);
 	if (before != plan->base)
 		dur_close(before);
 	return rc;

@@ -177,6 +177,12 @@ static int look_state(void *ctx, const struct copy_state *s)
 	return 0;
 }
 
+static int look_name(void *ctx, const struct state_name *name)
+{
+	(void)ctx, (void)name;
+	return 0;
+}
+
 static int look_put(void *ctx, const void *key, size_t len, const struct cell *cell)
 {
 	(void)ctx, (void)key, (void)len, (void)cell;
@@ -209,6 +215,7 @@ static int look_end(void *ctx)
 
 static const struct copy_sink looking_sink = {
 	.state = look_state,
+	.name = look_name,
 	.put = look_put,
 	.run = look_run,
 	.piece = look_piece,

@@ -141,6 +141,23 @@ unsigned backup_same_states(dur_prefix *p, dur_prefix *copy)
 	}
 }
 
+void backup_same_names(dur_prefix *p, dur_prefix *copy)
+{
+	dur_state_name there, here;
+	uint32_t n, m;
+
+	for (uint64_t skip = 0;; skip++) {
+		EXPECT(0, dur_names(p, skip, &there, 1, &n));
+		EXPECT(0, dur_names(copy, skip, &here, 1, &m));
+		HOLDS(n == m, "one has more names");
+		if (n == 0)
+			return;
+		HOLDS(there.state == here.state && strcmp(there.name, here.name) == 0,
+		      "%s of %" PRIu64 ", %s of %" PRIu64, there.name, there.state, here.name,
+		      here.state);
+	}
+}
+
 static uint64_t digest_state(dur_prefix *p, uint64_t state, uint64_t sum)
 {
 	dur_value key, value;

@@ -17,6 +17,8 @@ int backup_from(dur_workspace *ws, const char *name, const char *path);
 void backup_same_state(dur_prefix *a, uint64_t state_a, dur_prefix *b, uint64_t state_b);
 /* All states of copy are states of p: number, time, label, content. Gives how many they are. */
 unsigned backup_same_states(dur_prefix *p, dur_prefix *copy);
+/* Both have the same names for the same states. */
+void backup_same_names(dur_prefix *p, dur_prefix *copy);
 /* A number for all that a prefix holds: its states, their content, its policy. */
 uint64_t backup_digest(dur_workspace *ws, const char *name);
 

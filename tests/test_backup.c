@@ -259,6 +259,55 @@ START_TEST(from_hand_to_hand)
 }
 END_TEST
 
+/* Names come with the states they keep, move and go; what they keep stays under any policy. */
+START_TEST(names_and_policy)
+{
+	dur_prefix *copy;
+	dur_view *snap;
+	uint64_t state;
+
+	EXPECT(0, dur_keep(source, "last:3"));
+	changes(2);
+	state = prefix_newest_state(source);
+	EXPECT(0, dur_name(source, "one", state));
+	EXPECT(0, dur_name(source, "two", state));
+	EXPECT(0, dur_name(source, "moves", state));
+	changes(6);
+	EXPECT(0, dur_name(source, "goes", prefix_newest_state(source)));
+	changes(6);
+	backup_to(source, DUR_LATEST, 0, DUR_HISTORY, file);
+	EXPECT(0, backup_from(ws, "copy", file));
+	check_copy("copy", 5);
+	copy = open_copy("copy");
+	backup_same_names(source, copy);
+	EXPECT(0, dur_snapshot(copy, state, NULL, &snap));
+	dur_close(snap);
+	EXPECT(0, dur_detach(copy));
+	EXPECT(0, dur_compact(source, DUR_HISTORY, NULL));
+	copy = open_copy("copy");
+	ck_assert_uint_eq(backup_same_states(source, copy), 5);
+	backup_same_names(source, copy);
+	state = prefix_newest_state(copy);
+	EXPECT(0, dur_detach(copy));
+
+	EXPECT(0, dur_name(source, "state", state));
+	changes(1);
+	EXPECT(0, dur_name(source, "goes", prefix_newest_state(source)));
+	changes(6);
+	EXPECT(0, dur_unname(source, "goes"));
+	EXPECT(0, dur_name(source, "moves", prefix_newest_state(source)));
+	changes(1);
+	EXPECT(0, dur_keep(source, "last:2"));
+	backup_to(source, DUR_LATEST, state, DUR_HISTORY, file);
+	EXPECT(0, backup_from(ws, "copy", file));
+	copy = open_copy("copy");
+	backup_same_names(source, copy);
+	prefix_check_sound(ws, "copy", DUR_HISTORY);
+	backup_same_state(source, state, copy, state);
+	EXPECT(0, dur_detach(copy));
+}
+END_TEST
+
 /* ---- While others write ---- */
 
 /* ROOT: commits until it is killed. */
@@ -867,6 +916,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, raw_keys);
 	tcase_add_test(tc, all_sizes);
 	tcase_add_test(tc, from_hand_to_hand);
+	tcase_add_test(tc, names_and_policy);
 	tcase_add_test(tc, while_another_process_writes);
 	tcase_add_test(tc, through_a_pipe);
 	tcase_add_test(tc, what_was_pinned_is_there);

@@ -114,6 +114,41 @@ START_TEST(the_newest_stays)
 }
 END_TEST
 
+/* What only names and intervals keep is kept, and its names are still its own. */
+START_TEST(kept_states_stay)
+{
+	dur_prefix *old;
+	dur_view *snap;
+
+	EXPECT(0, dur_name(p, "first", 1));
+	EXPECT(0, dur_keep(p, "last:4"));
+	for (int i = 0; i < 30; i++) {
+		changes(1);
+		if (i % 7 == 0) {
+			char name[16];
+			snprintf(name, sizeof name, "seven-%d", i);
+			EXPECT(0, dur_name(p, name, prefix_newest_state(p)));
+			EXPECT(0, dur_name(p, "newest-seven", prefix_newest_state(p)));
+		}
+	}
+	old = set_aside();
+	EXPECT(0, dur_compact(p, DUR_HISTORY, NULL));
+	ck_assert_uint_eq(backup_same_states(old, p), backup_same_states(p, old));
+	backup_same_names(old, p);
+	prefix_check_sound(ws, "p", DUR_HISTORY);
+	EXPECT(0, dur_unname(p, "seven-7"));
+	changes(2);
+	EXPECT(0, dur_compact(p, 0, NULL));
+	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
+	dur_close(snap);
+	dur_state_name name;
+	uint32_t n;
+	EXPECT(0, dur_names(p, 0, &name, 1, &n)); /* those of states that are gone went along */
+	ck_assert_uint_eq(n, 0);
+	EXPECT(0, dur_detach(old));
+}
+END_TEST
+
 START_TEST(empty_ones_too)
 {
 	EXPECT(0, dur_compact(p, 0, NULL));
@@ -397,6 +432,7 @@ static Suite *suite(void)
 	tcase_set_timeout(kill, 600);
 	tcase_add_test(tc, all_states_stay);
 	tcase_add_test(tc, the_newest_stays);
+	tcase_add_test(tc, kept_states_stay);
 	tcase_add_test(tc, empty_ones_too);
 	tcase_add_test(tc, numbers_go_on);
 	tcase_add_test(tc, what_was_async_is_on_disk);
