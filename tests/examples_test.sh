@@ -44,6 +44,13 @@ expect "time_travel: three commits back" "$(printf '/about\t1\t1\n/index.html\t2
 expect "time_travel: no such state" "no such state" "$("$examples/time_travel" site/hits 999999 2>&1)"
 "$examples/time_travel" 2>/dev/null
 expect "time_travel: usage" 2 $?
+expect "changed: since the empty prefix" "$(printf '+ /~1about\n+ /~1index.html')" \
+	"$("$examples/changed" site/hits 1 2>&1)"
+expect "changed: three commits back" "~ /~1index.html" "$("$examples/changed" site/hits -3 2>&1)"
+expect "changed: nothing" "" "$("$examples/changed" site/hits latest 2>&1)"
+expect "changed: no such state" "no such state" "$("$examples/changed" site/hits 999999 2>&1)"
+"$examples/changed" 2>/dev/null
+expect "changed: usage" 2 $?
 expect "key_log: newest first" "$(printf '202 -> 252\n102 -> 202\n2 -> 102\nnothing -> 2')" \
 	"$("$examples/key_log" site/hits /index.html 2>&1 | sed 's/state [0-9]*: //')"
 expect "key_log: never there" "" "$("$examples/key_log" site/hits /nowhere 2>&1)"
@@ -93,6 +100,7 @@ compile "README.md: the program" readme.c
 sed -n '/^export PATH/,/^duramen check/p' "$SRC/README.md" | grep -v '^```' | grep '^duramen' > tour
 sed -i 's/^duramen watch/timeout 60 duramen watch --count 1 --after 3/' tour
 sed -i 's/^duramen put .*font-size.*/&\nwait/; s/^timeout.*/{ & \n} >\/dev\/null \&/' tour
+sed -i 's/^duramen diff.*/{ & \n} || [ $? = 1 ]/' tour # it differs
 tour=$(PATH=$BUILD:$PATH DURAMEN_ROOT=$scratch/tour-data bash -e tour 2>&1)
 expect "README.md: the tour" 0 $?
 expect "README.md: the tour's answers" "$(printf '"dark"\n"light"')" "$(sed -n '/^"/p' <<< "$tour")"
