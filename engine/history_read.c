@@ -4,7 +4,7 @@
  * back to the last fold, then in the state index of the system tree. Below the range only kept states
  * count; of those that left it since the fold, history_keeps() says which they are.
  */
-#include "engine/history_private.h"
+#include "engine/history_read.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,23 +37,13 @@ static int step_back(struct file *file, struct record *at)
 }
 
 /* What an entry of the index leaves out. */
-static void complete(const struct record *newest, struct state *out)
+void history_complete(const struct record *newest, struct state *out)
 {
 	out->oldest = newest->state.oldest;
 	memcpy(out->keep, newest->state.keep, sizeof out->keep);
 }
 
 /* ---- The records since the fold, newest first ---- */
-
-struct steps {
-	struct file *file;
-	const struct record *newest;
-	struct retention retention;     /* read when a state below the range is met */
-	bool     retention_read, begun;
-	struct record at;
-	bool     has_next;              /* a data state was met */
-	int64_t  next_ns;               /* the one met last */
-};
 
 static int decide(struct steps *steps, uint64_t number, int64_t time_ns, int64_t next_ns, bool *retained)
 {
@@ -73,7 +63,7 @@ static int decide(struct steps *steps, uint64_t number, int64_t time_ns, int64_t
 }
 
 /* The next data state back, to steps->at; 1: the fold's record was the last. */
-static int step(struct steps *steps, bool *retained)
+int history_step(struct steps *steps, bool *retained)
 {
 	int rc;
 
@@ -94,13 +84,7 @@ static int step(struct steps *steps, bool *retained)
 
 /* ---- The index as a sequence ---- */
 
-struct index {
-	struct cursor cursor;
-	struct steps *steps;            /* at its end */
-	uint64_t first, gap, low, high; /* ranks: kept [first, gap), to be decided [gap, low), range [low, high) */
-};
-
-static int state_rank(struct index *index, uint64_t number, uint64_t *rank)
+int history_state_rank(struct index *index, uint64_t number, uint64_t *rank)
 {
 	uint8_t key[SYSTEM_KEY_MAX];
 	int rc = tree_rank(&index->cursor.pager, &index->cursor.tree, key,
@@ -109,7 +93,7 @@ static int state_rank(struct index *index, uint64_t number, uint64_t *rank)
 	return rc < 0 ? rc : 0;
 }
 
-static int index_open(struct steps *steps, struct index **out)
+int history_index_open(struct steps *steps, struct index **out)
 {
 	const struct pager pager = { .file = steps->file };
 	const struct tree *tree = &steps->newest->state.system;
@@ -128,11 +112,11 @@ static int index_open(struct steps *steps, struct index **out)
 		rc = history_retention(steps->file, steps->newest, &steps->retention);
 	steps->retention_read = rc == 0;
 	if (rc == 0)
-		rc = state_rank(index, 0, &index->first);
+		rc = history_state_rank(index, 0, &index->first);
 	if (rc == 0)
-		rc = state_rank(index, steps->retention.kept_below, &index->gap);
+		rc = history_state_rank(index, steps->retention.kept_below, &index->gap);
 	if (rc == 0)
-		rc = state_rank(index, steps->newest->state.oldest, &index->low);
+		rc = history_state_rank(index, steps->newest->state.oldest, &index->low);
 	if (rc == 0)
 		rc = tree_rank(&pager, tree, key, history_key(key, KEY_STATE + 1, 0), &index->high);
 	if (rc >= 0 && (index->gap < index->first || index->low < index->gap || index->high < index->low))
@@ -164,7 +148,7 @@ static int index_at(struct index *index, uint64_t rank, struct state *out)
 }
 
 /* The entry, and whether it is retained; the time of the one after it decides of those that left. */
-static int index_look(struct index *index, uint64_t rank, struct state *out, bool *retained)
+int history_index_look(struct index *index, uint64_t rank, struct state *out, bool *retained)
 {
 	struct steps *steps = index->steps;
 	bool ignored;
@@ -178,7 +162,7 @@ static int index_look(struct index *index, uint64_t rank, struct state *out, boo
 		rc = index_at(index, rank + 1, &next);
 	} else {
 		while (rc == 0) /* to the first record since the fold */
-			rc = step(steps, &ignored);
+			rc = history_step(steps, &ignored);
 		rc = rc < 0 ? rc : steps->has_next ? 0 : history_damaged("the state index");
 		next.time_ns = steps->next_ns;
 	}
@@ -205,7 +189,7 @@ int history_find(struct file *file, const struct record *newest, uint64_t number
 		return gone(newest, number);
 	if (number >= newest->fold) {
 		do
-			rc = step(&steps, &retained);
+			rc = history_step(&steps, &retained);
 		while (rc == 0 && steps.at.state.number > number);
 		if (rc == 0 && steps.at.state.number == number && retained) {
 			*out = steps.at.state;
@@ -215,15 +199,15 @@ int history_find(struct file *file, const struct record *newest, uint64_t number
 	}
 	if (newest->state.system.depth == 0)
 		return gone(newest, number);
-	rc = index_open(&steps, &index);
+	rc = history_index_open(&steps, &index);
 	if (rc < 0)
 		return rc;
-	rc = state_rank(index, number, &rank);
+	rc = history_state_rank(index, number, &rank);
 	if (rc == 0 && rank < index->high)
-		rc = index_look(index, rank, out, &retained);
+		rc = history_index_look(index, rank, out, &retained);
 	if (rc == 0 && (!retained || out->number != number))
 		rc = gone(newest, number);
-	complete(newest, out);
+	history_complete(newest, out);
 	free(index);
 	return rc;
 }
@@ -237,12 +221,12 @@ int history_find_time(struct file *file, const struct record *newest, int64_t ti
 	uint64_t low, high;
 	int rc;
 
-	while ((rc = step(&steps, &retained)) == 0)
+	while ((rc = history_step(&steps, &retained)) == 0)
 		if (retained && steps.at.state.time_ns <= time_ns) {
 			*number = steps.at.state.number;
 			return 0;
 		}
-	rc = rc < 0 ? rc : index_open(&steps, &index);
+	rc = rc < 0 ? rc : history_index_open(&steps, &index);
 	if (rc < 0)
 		return rc;
 	low = index->first;
@@ -256,7 +240,7 @@ int history_find_time(struct file *file, const struct record *newest, int64_t ti
 			high = mid;
 	}
 	for (retained = false; rc == 0 && low > index->first && !retained; low--)
-		rc = index_look(index, low - 1, &s, &retained);
+		rc = history_index_look(index, low - 1, &s, &retained);
 	if (rc == 0 && retained)
 		*number = s.number;
 	free(index);
@@ -273,7 +257,7 @@ static int index_back(struct index *index, uint64_t n, struct state *out)
 		return index_at(index, index->high - 1 - n, out);
 	n -= index->high - index->low;
 	for (uint64_t rank = index->low; rank > index->gap; rank--) {
-		rc = index_look(index, rank - 1, out, &retained);
+		rc = history_index_look(index, rank - 1, out, &retained);
 		if (rc < 0 || (retained && n-- == 0))
 			return rc;
 	}
@@ -288,12 +272,12 @@ int history_back(struct file *file, const struct record *newest, uint64_t n, uin
 	struct state s;
 	int rc;
 
-	while ((rc = step(&steps, &retained)) == 0)
+	while ((rc = history_step(&steps, &retained)) == 0)
 		if (retained && n-- == 0) {
 			*number = steps.at.state.number;
 			return 0;
 		}
-	rc = rc < 0 ? rc : index_open(&steps, &index);
+	rc = rc < 0 ? rc : history_index_open(&steps, &index);
 	if (rc < 0)
 		return rc;
 	rc = index_back(index, n, &s);
@@ -318,7 +302,7 @@ static int list_add(struct listing *l, const struct state *s)
 	struct state *out = &l->out[l->n++];
 
 	*out = *s;
-	complete(l->newest, out);
+	history_complete(l->newest, out);
 	return history_named(&pager, &l->newest->state.system, s->number, NULL, &out->names);
 }
 
@@ -329,17 +313,17 @@ static int list_index(struct listing *l, struct steps *steps, uint64_t from, boo
 	struct state s;
 	uint64_t rank;
 	bool retained;
-	int rc = index_open(steps, &index);
+	int rc = history_index_open(steps, &index);
 
 	if (rc < 0)
 		return rc;
 	rank = upward ? index->first : index->high;
 	if (index->first < index->high && upward)
-		rc = state_rank(index, from, &rank);
+		rc = history_state_rank(index, from, &rank);
 	else if (index->first < index->high && from < UINT64_MAX - 1)
-		rc = state_rank(index, from + 1, &rank);
+		rc = history_state_rank(index, from + 1, &rank);
 	while (rc == 0 && l->n < l->cap && (upward ? rank < index->high : rank > index->first)) {
-		rc = index_look(index, upward ? rank : rank - 1, &s, &retained);
+		rc = history_index_look(index, upward ? rank : rank - 1, &s, &retained);
 		if (rc == 0 && retained)
 			rc = list_add(l, &s);
 		rank += upward ? 1 : UINT64_MAX;
@@ -357,7 +341,7 @@ static int list_records_upward(struct listing *l, uint64_t from)
 	bool retained;
 	int rc;
 
-	while ((rc = step(&steps, &retained)) == 0 && steps.at.state.number >= from) {
+	while ((rc = history_step(&steps, &retained)) == 0 && steps.at.state.number >= from) {
 		if (!retained)
 			continue;
 		if (k == room) {
@@ -392,7 +376,7 @@ int history_states(struct file *file, const struct record *newest, uint64_t from
 		if (rc == 0 && l.n < cap)
 			rc = list_records_upward(&l, from);
 	} else {
-		while (l.n < cap && rc == 0 && (rc = step(&steps, &retained)) == 0)
+		while (l.n < cap && rc == 0 && (rc = history_step(&steps, &retained)) == 0)
 			if (retained && steps.at.state.number <= from)
 				rc = list_add(&l, &steps.at.state);
 		if (rc == 1)

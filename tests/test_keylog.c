@@ -441,6 +441,26 @@ START_TEST(few_states_kept)
 }
 END_TEST
 
+/* Named states are kept though those around them are gone: between two such the log skips. */
+START_TEST(named_states_kept)
+{
+	char name[16];
+
+	begin(_i ? "last:20,every:1s" : "last:20");
+	for (unsigned round = 0; round < kit_rounds(5); round++) {
+		for (unsigned i = 0; i < 120; i++) {
+			commit();
+			if (below(15))
+				continue;
+			snprintf(name, sizeof name, "n%u", (unsigned)below(60));
+			EXPECT(0, dur_name(p, name, moments[n_moments - 1].state));
+		}
+		logs_of_keys(60);
+	}
+	HOLDS(n_moments > 25, "%u states", n_moments);
+}
+END_TEST
+
 /* ---- While others write ---- */
 
 struct writer {
@@ -617,6 +637,7 @@ static Suite *suite(void)
 	tcase_add_test(t, since_when);
 	tcase_add_test(t, every_state_kept);
 	tcase_add_loop_test(t, few_states_kept, 0, 4);
+	tcase_add_loop_test(t, named_states_kept, 0, 2);
 	tcase_add_loop_test(t, while_states_are_dropped, 0, 4);
 	tcase_add_test(t, dropped_before_it_is_looked_at);
 	tcase_add_test(t, what_is_refused);

@@ -337,6 +337,45 @@ START_TEST(by_distance)
 }
 END_TEST
 
+/* ---- States that a name or a series keeps below the range ---- */
+
+/* What is retained, as dur_states() has it, for the look-ups that are held to it. */
+static void list_again(void)
+{
+	static dur_state_info info[LIST];
+	uint32_t n;
+
+	EXPECT(0, dur_states(p, 0, DUR_REVERSE, info, LIST, &n));
+	for (n_list = 0; n_list < n; n_list++) {
+		list[n_list].state = info[n_list].state;
+		list[n_list].time_ns = info[n_list].time_ns;
+	}
+}
+
+START_TEST(sparse)
+{
+	static const char *const keeps[] = { "last:5", "last:30,every:10s", "last:300", "every:1s", "for:20s" };
+	char name[16];
+
+	for (unsigned round = 0; round < kit_rounds(12) && n_list < LIST / 2; round++) {
+		EXPECT(0, dur_keep(p, keeps[below(5)]));
+		for (unsigned i = (unsigned)below(150); i > 0; i--) {
+			tick();
+			commit();
+			if (below(12) == 0) {
+				snprintf(name, sizeof name, "n%u", (unsigned)below(40));
+				EXPECT(0, dur_name(p, name, list[n_list - 1].state));
+			}
+		}
+		list_again();
+		HOLDS(n_list > 0, "nothing is retained");
+		back_resolves();
+		walked();
+		times_resolve();
+	}
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("past");
@@ -347,6 +386,7 @@ static Suite *suite(void)
 	tcase_add_test(t, at_one_time);
 	tcase_add_test(t, spellings);
 	tcase_add_test(t, by_distance);
+	tcase_add_test(t, sparse);
 	suite_add_tcase(s, t);
 	return s;
 }
