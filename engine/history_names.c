@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of states, in the system tree twice: 'N' name -> state, to find one, and 'M' state name, to see
- * which a state has. A change of names folds in the same commit, so the tree as of the fold has all of them
- * and no replay needs to know.
+ * Names of states, in the system tree twice: 'N' name -> state, to find one, and 'M' state name,
+ * to see which a state has. A change of names folds in the same commit, so the tree as of the fold
+ * has all of them and no replay needs to know.
  */
 #include "engine/history_private.h"
 
@@ -74,7 +74,7 @@ int history_name_change(struct txn *txn, const struct state_name *name, uint64_t
 /* ---- Asking ---- */
 
 struct marks {
-	const struct history_change *change;    /* NULL: none under way */
+	const struct history_change *change; /* NULL: none under way */
 	uint32_t n;
 };
 
@@ -96,8 +96,9 @@ int history_named(const struct pager *pager, const struct tree *system, uint64_t
                   const struct history_change *change, uint32_t *n)
 {
 	struct marks marks = { .change = change };
-	int rc = system->depth ?
-		history_each(pager, system, KEY_MARK, state, state, count_mark, &marks) : 0;
+	int rc = system->depth
+	                 ? history_each(pager, system, KEY_MARK, state, state, count_mark, &marks)
+	                 : 0;
 
 	for (size_t i = 0; change && i < change->n_names; i++)
 		marks.n += change->names[i].state == state;
@@ -115,7 +116,8 @@ static int name_read(const void *key, size_t len, const struct cell *cell, struc
 	return 0;
 }
 
-int history_name_find(struct file *file, const struct record *newest, const char *name, uint64_t *state)
+int history_name_find(struct file *file, const struct record *newest, const char *name,
+                      uint64_t *state)
 {
 	const struct pager pager = { .file = file };
 	uint8_t key[NAME_KEY_MAX];
@@ -132,8 +134,8 @@ int history_name_find(struct file *file, const struct record *newest, const char
 	return rc;
 }
 
-int history_names(struct file *file, const struct record *newest, uint64_t skip, struct state_name *out,
-                  uint32_t cap, uint32_t *n)
+int history_names(struct file *file, const struct record *newest, uint64_t skip,
+                  struct state_name *out, uint32_t cap, uint32_t *n)
 {
 	const struct pager pager = { .file = file };
 	const uint8_t first = KEY_NAME;

@@ -15,19 +15,25 @@ int state_name_check(const char *name)
 	const char *at = name;
 
 	if (len == 0 || len > STATE_NAME_MAX)
-		return error_set(DUR_E_NAME, "a state's name has 1 to %d bytes, this one has %zu", STATE_NAME_MAX,
-		                 len);
+		return error_set(DUR_E_NAME, "a state's name has 1 to %d bytes, this one has %zu",
+		                 STATE_NAME_MAX, len);
 	if (utf8_valid(name, len) != len)
 		return error_set(DUR_E_NAME, "a state's name is text, this one is not UTF-8");
 	if (strchr("0123456789-+@", *name))
-		return error_set(DUR_E_NAME, "\"%s\" is no name for a state: one that begins with %c is taken for "
-		                 "a number or a time; begin it with a letter", name, *name);
+		return error_set(
+			DUR_E_NAME,
+			"\"%s\" is no name for a state: one that begins with %c is taken for "
+			"a number or a time; begin it with a letter",
+			name, *name);
 	if (strcasecmp(name, "latest") == 0)
-		return error_set(DUR_E_NAME, "\"latest\" means the newest state and cannot be given to another");
+		return error_set(
+			DUR_E_NAME,
+			"\"latest\" means the newest state and cannot be given to another");
 	while (*at) {
 		uint32_t c = utf8_next(&at);
 		if (c <= 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0x2028 || c == 0x2029)
-			return error_set(DUR_E_NAME, "a state's name has no blanks and no control characters: "
+			return error_set(DUR_E_NAME,
+			                 "a state's name has no blanks and no control characters: "
 			                 "join its words with - or _");
 	}
 	return 0;

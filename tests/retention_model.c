@@ -9,7 +9,8 @@ static const int64_t SECOND = 1000000000;
 void model_commit(struct model *m, uint64_t number, int64_t time_ns)
 {
 	ck_assert_uint_lt(m->n, MODEL_STATES);
-	m->of[m->n++] = (struct model_state){ .number = number, .time_ns = time_ns, .retained = true };
+	m->of[m->n++] =
+		(struct model_state){ .number = number, .time_ns = time_ns, .retained = true };
 }
 
 static bool named(const struct model *m, uint64_t number)
@@ -24,7 +25,7 @@ static bool named(const struct model *m, uint64_t number)
 static bool in_range(const struct model *m, unsigned i)
 {
 	const struct policy *p = &m->policy;
-	int64_t start = m->of[m->n - 1].time_ns - (int64_t)p->for_seconds * SECOND;
+	__int128 start = m->of[m->n - 1].time_ns - (__int128)p->for_seconds * SECOND;
 
 	if (p->all || i == m->n - 1)
 		return true;
@@ -36,9 +37,9 @@ static bool in_range(const struct model *m, unsigned i)
 
 static int64_t interval(const struct model *m, unsigned i)
 {
-	int64_t span = (int64_t)m->policy.every_seconds * SECOND, t = m->of[i].time_ns;
+	__int128 span = (__int128)m->policy.every_seconds * SECOND, t = m->of[i].time_ns;
 
-	return t >= 0 ? t / span : -((-t + span - 1) / span);
+	return (int64_t)(t >= 0 ? t / span : -((-t + span - 1) / span));
 }
 
 static bool last_of_interval(const struct model *m, unsigned i)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Retention said plainly, for tests to compare with: every state there ever was in one list, each looked at
- * after every step. What a step is, is up to the test.
+ * Retention said plainly, for tests to compare with: every state there ever was in one list, each
+ * looked at after every step. What a step is, is up to the test.
  */
 #ifndef DURAMEN_TESTS_RETENTION_MODEL_H
 #define DURAMEN_TESTS_RETENTION_MODEL_H
@@ -17,7 +17,7 @@ struct model_state {
 	uint64_t number;
 	int64_t time_ns;
 	bool retained;
-	bool left;              /* the range has moved past it, for good */
+	bool left; /* the range has moved past it, for good */
 };
 
 struct model {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which states stay: policies over a clock of the test's, names, and both at random with pins, crashes and
- * power cuts, compared with a plain model (retention_model.h); and that pages are given back exactly.
+ * Which states stay: policies over a clock of the test's, names, and both at random with pins,
+ * crashes and power cuts, compared with a plain model (retention_model.h); and that pages are
+ * given back exactly.
  */
 #include "store_kit.h"
 
@@ -20,14 +21,17 @@
 
 static const int64_t SECOND = 1000000000;
 static const char *const name_of[MODEL_NAMES] = {
-	"release-1", "release-2", "before the audit", "a", "b", "c", "B\xc3\xa4r", "z/y", "x.y", "q", "_", "last",
+	"release-1",  "release-2", "before the audit",
+	"a",          "b",         "c",
+	"B\xc3\xa4r", "z/y",       "x.y",
+	"q",          "_",         "last",
 };
 
 static struct machine m;
 static struct process process;
 static struct model model;
-static struct values now;               /* of the newest state */
-static struct values *values;           /* of model.of[i] */
+static struct values now;     /* of the newest state */
+static struct values *values; /* of model.of[i] */
 static uint64_t rng;
 
 static uint64_t below(uint64_t n)
@@ -151,7 +155,8 @@ static void list_agrees(const struct state *newest, bool upward)
 	do {
 		ok(store_states(process.store, newest, from, upward, piece, 37, &n));
 		for (uint32_t i = 0; i < n; i++, seen++) {
-			const struct model_state *s = model_back(&model, upward ? all - 1 - seen : seen);
+			const struct model_state *s =
+				model_back(&model, upward ? all - 1 - seen : seen);
 			uint32_t names = 0;
 			ck_assert_msg(s && s->number == piece[i].number,
 			              "place %u of %u: state %" PRIu64 ", not %" PRIu64, seen, all,
@@ -178,7 +183,8 @@ static void look_up(const struct state *newest, unsigned i)
 	ck_assert_msg(rc == (s->retained ? 0 : DUR_E_GONE), "state %" PRIu64 ": %d", s->number, rc);
 	if (rc == 0 && below(8) == 0) {
 		ok(values_read_tree(&process, &found.catalog, &got));
-		ck_assert_msg(memcmp(&got, &values[i], sizeof got) == 0, "state %" PRIu64, s->number);
+		ck_assert_msg(memcmp(&got, &values[i], sizeof got) == 0, "state %" PRIu64,
+		              s->number);
 	}
 	want = model_back(&model, back);
 	rc = store_back(process.store, newest, back, &number);
@@ -198,7 +204,8 @@ static void names_agree(const struct state *newest)
 
 	for (int i = 0; i < MODEL_NAMES; i++) {
 		want += model.names[i] != 0;
-		ck_assert_int_eq(store_name_find(process.store, newest, name_of[i], &state), !model.names[i]);
+		ck_assert_int_eq(store_name_find(process.store, newest, name_of[i], &state),
+		                 !model.names[i]);
 		ck_assert(!model.names[i] || state == model.names[i]);
 	}
 	ok(store_names(process.store, newest, 0, list, MODEL_NAMES + 1, &n));
@@ -229,14 +236,46 @@ static void agrees(void)
 /* ---- Policies ---- */
 
 static const char *const policies[40] = {
-	"all", "last:1", "last:2", "last:7", "last:100", "last:300", "last:5000",
-	"for:1s", "for:90s", "for:10m", "for:1h", "for:12h", "for:2d", "for:52w",
-	"every:1s", "every:90s", "every:7m", "every:1h", "every:12h", "every:1d", "every:2w",
-	"last:5,for:10m", "last:100,for:1m", "last:3,every:1h", "last:50,every:10m", "last:1,every:1d",
-	"for:1h,every:1d", "for:10m,every:1h", "for:90s,every:90s", "for:1d,every:1w",
-	"last:10,for:5m,every:1h", "last:40,for:1h,every:12h", "last:1,for:1s,every:1s",
-	"last:200,for:1d,every:1w", "all,last:3", "all,for:1s,every:1w", "every:3333s", "for:3333s",
-	"last:256,every:30m", "for:9999999999s,last:2",
+	"all",
+	"last:1",
+	"last:2",
+	"last:7",
+	"last:100",
+	"last:300",
+	"last:5000",
+	"for:1s",
+	"for:90s",
+	"for:10m",
+	"for:1h",
+	"for:12h",
+	"for:2d",
+	"for:52w",
+	"every:1s",
+	"every:90s",
+	"every:7m",
+	"every:1h",
+	"every:12h",
+	"every:1d",
+	"every:2w",
+	"last:5,for:10m",
+	"last:100,for:1m",
+	"last:3,every:1h",
+	"last:50,every:10m",
+	"last:1,every:1d",
+	"for:1h,every:1d",
+	"for:10m,every:1h",
+	"for:90s,every:90s",
+	"for:1d,every:1w",
+	"last:10,for:5m,every:1h",
+	"last:40,for:1h,every:12h",
+	"last:1,for:1s,every:1s",
+	"last:200,for:1d,every:1w",
+	"all,last:3",
+	"all,for:1s,every:1w",
+	"every:3333s",
+	"for:3333s",
+	"last:256,every:30m",
+	"for:9999999999s,last:2",
 };
 
 /* Bursts, steady work and pauses, from before 1970 too. */
@@ -246,7 +285,9 @@ static void time_passes(void)
 	case 0: break;
 	case 1: m.now_ns += (int64_t)below(1000); break;
 	case 2: m.now_ns += (int64_t)below(40) * 3600 * SECOND; break;
-	case 3: m.now_ns += (int64_t)(1 + below(3)) * 3600 * SECOND - m.now_ns % (3600 * SECOND); break;
+	case 3:
+		m.now_ns += (int64_t)(1 + below(3)) * 3600 * SECOND - m.now_ns % (3600 * SECOND);
+		break;
 	default: m.now_ns += (int64_t)below(120) * SECOND; break;
 	}
 }
@@ -281,9 +322,12 @@ static struct back {
 	uint64_t number;
 	struct model model;
 	struct values now;
-} *backs;
+} * backs;
 static unsigned n_backs;
-static struct { struct tree catalog; struct values values; } pinned[PIN_MAX];
+static struct {
+	struct tree catalog;
+	struct values values;
+} pinned[PIN_MAX];
 
 static void note_back(bool durable)
 {
@@ -321,11 +365,21 @@ static void pin(unsigned i)
 	pinned[i].values = values[s - model.of];
 }
 
-/* A step whose writer may be about to die. Its outcome is unknown then: model is as if it was done. */
+/*
+ * A step whose writer may be about to die. Its outcome is unknown then: model is as if it was
+ * done.
+ */
 static int step(bool *durable, bool *is_commit)
 {
-	static const char *const some[] = { "all", "last:1", "last:5", "last:40", "every:1h", "for:30m",
-		"last:3,every:10m", "for:5m,every:1d", "last:4097,every:90s" };
+	static const char *const some[] = { "all",
+		                            "last:1",
+		                            "last:5",
+		                            "last:40",
+		                            "every:1h",
+		                            "for:30m",
+		                            "last:3,every:10m",
+		                            "for:5m,every:1d",
+		                            "last:4097,every:90s" };
 	const struct model_state *s = model_back(&model, (unsigned)below(model_retained(&model)));
 	struct commit_options o = { 0 };
 	unsigned i = (unsigned)below(MODEL_NAMES);
@@ -417,8 +471,14 @@ START_TEST(at_random)
 		time_passes();
 		switch (below(25)) {
 		case 0: crash(); break;
-		case 1: reopen(); note_back(true); break;
-		case 2: pins_hold(); pin((unsigned)below(PIN_MAX)); break;
+		case 1:
+			reopen();
+			note_back(true);
+			break;
+		case 2:
+			pins_hold();
+			pin((unsigned)below(PIN_MAX));
+			break;
 		default:
 			ok(step(&durable, &is_commit));
 			model_step(&model);
@@ -465,7 +525,8 @@ START_TEST(all_comes_back)
 		commit(below(4) != 0);
 		if (below(i / 100 % 2 ? 3 : 20) == 0) /* neighbours share pages */
 			name((unsigned)below(MODEL_NAMES),
-			     model_back(&model, (unsigned)below(model_retained(&model) < 4 ? 1 : 4))->number);
+			     model_back(&model, (unsigned)below(model_retained(&model) < 4 ? 1 : 4))
+			             ->number);
 		if (below(60) == 0)
 			reopen();
 	}
@@ -475,7 +536,8 @@ START_TEST(all_comes_back)
 		maintain(4);
 		agrees();
 	}
-	for (unsigned i = 0, k = (unsigned)below(MODEL_NAMES); i < MODEL_NAMES; i++, k = (k + 5) % MODEL_NAMES) {
+	for (unsigned i = 0, k = (unsigned)below(MODEL_NAMES); i < MODEL_NAMES;
+	     i++, k = (k + 5) % MODEL_NAMES) {
 		if (!model.names[k])
 			continue;
 		name(k, 0);
@@ -497,8 +559,8 @@ END_TEST
 /* ---- Recovery ---- */
 
 /*
- * A group of commits that one flush was to carry: the slot reached the disk, and all pages but one, which
- * only a kept state reaches. So the group is not whole.
+ * A group of commits that one flush was to carry: the slot reached the disk, and all pages but
+ * one, which only a kept state reaches. So the group is not whole.
  */
 START_TEST(kept_states_of_a_group)
 {
@@ -519,7 +581,8 @@ START_TEST(kept_states_of_a_group)
 	ck_assert_int_ne(try_commit(false, &made), 0);
 	process_kill(&process);
 	machine_power_cut(&m, FAULT_KEEP_ALL);
-	ck_assert_int_eq(pwrite(m.fd, zeros, sizeof zeros, (off_t)kept.catalog.root.no * 4096), sizeof zeros);
+	ck_assert_int_eq(pwrite(m.fd, zeros, sizeof zeros, (off_t)kept.catalog.root.no * 4096),
+	                 sizeof zeros);
 	ok(process_attach(&m, &process));
 	ck_assert_uint_eq(m.words.visible, newest.number);
 	agrees();
@@ -528,8 +591,8 @@ START_TEST(kept_states_of_a_group)
 END_TEST
 
 /*
- * I2 of a kept state: until a commit that dropped it is on disk, a power cut brings it back, so its pages
- * must not be reused before.
+ * I2 of a kept state: until a commit that dropped it is on disk, a power cut brings it back, so
+ * its pages must not be reused before.
  */
 START_TEST(dropped_but_not_on_disk)
 {
@@ -548,8 +611,8 @@ START_TEST(dropped_but_not_on_disk)
 		ok(change(&(struct commit_options){ .maintain = true }));
 		ok(change(&o));
 		for (uint64_t i = 1 + below(30); i; i--)
-			ok(process_commit(&process, (unsigned)below(KIT_KEYS), 1 + (uint32_t)below(1000), true,
-			                  NULL));
+			ok(process_commit(&process, (unsigned)below(KIT_KEYS),
+			                  1 + (uint32_t)below(1000), true, NULL));
 		process_kill(&process);
 		machine_power_cut(&m, FAULT_PAGES);
 		/* what was written and not flushed is lost; the state is there again, whole */
@@ -580,10 +643,12 @@ START_TEST(gone_stays_gone)
 	agrees(); /* the other name keeps it */
 	name(1, 0);
 	agrees();
-	ck_assert_int_eq(change(&(struct commit_options){ .name = name_of[0], .state = old }), DUR_E_GONE);
+	ck_assert_int_eq(change(&(struct commit_options){ .name = name_of[0], .state = old }),
+	                 DUR_E_GONE);
 	keep("all");
 	commit(false);
-	ck_assert_int_eq(change(&(struct commit_options){ .name = name_of[0], .state = old }), DUR_E_GONE);
+	ck_assert_int_eq(change(&(struct commit_options){ .name = name_of[0], .state = old }),
+	                 DUR_E_GONE);
 	agrees();
 	end();
 }

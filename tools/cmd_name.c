@@ -27,10 +27,11 @@ const struct command cmd_name = {
 	.summary = "name a state, which keeps it",
 	.operands = { "PREFIX", "NAME", "STATE" },
 	.required = 2,
-	.about = "Names the newest state, or STATE: a number, -N (N states back), another name, or\n"
-		 "a time. A state with a name stays readable whatever `duramen keep` says, until\n"
-		 "the name is taken away or moved: if another state has it, it moves. Names have\n"
-		 "at most 63 bytes, no blanks, and do not begin with a digit, +, - or @.",
+	.about =
+		"Names the newest state, or STATE: a number, -N (N states back), another name, or\n"
+		"a time. A state with a name stays readable whatever `duramen keep` says, until\n"
+		"the name is taken away or moved: if another state has it, it moves. Names have\n"
+		"at most 63 bytes, no blanks, and do not begin with a digit, +, - or @.",
 	.options = options,
 	.examples = "  duramen name demo release-1\n"
 		    "  duramen name demo before-cleanup -3\n"

@@ -14,8 +14,10 @@ static int run(const struct args *args)
 		if (rc < 0)
 			status = fail(rc);
 		else if (rc == DUR_NONE)
-			status = refuse(EXIT_NO, "there is no name %s in %s: `duramen names %s` lists those "
-			                "that are there", args->operand[1], args->operand[0], args->operand[0]);
+			status = refuse(EXIT_NO,
+			                "there is no name %s in %s: `duramen names %s` lists those "
+			                "that are there",
+			                args->operand[1], args->operand[0], args->operand[0]);
 	}
 	return context_close(&s, status);
 }
