@@ -433,13 +433,6 @@ static void record_start(struct commit *c, const struct commit_options *options)
 	c->record.n_retired = txn->dirty.n_retired;
 }
 
-static bool is_copy(const struct state *s)
-{
-	static const uint8_t none[sizeof s->origin];
-
-	return memcmp(s->origin, none, sizeof none) != 0;
-}
-
 /* The pages have their places: the record is filled, encoded and joined to them. */
 static int record_finish(struct commit *c, const struct commit_options *options)
 {
@@ -453,7 +446,7 @@ static int record_finish(struct commit *c, const struct commit_options *options)
 		return rc;
 	s->catalog = txn->catalog;
 	s->system = txn->system;
-	if (c->record.flushed || (!options->received && is_copy(&c->store->head.state)))
+	if (c->record.flushed || (!options->received && store_is_copy(&c->store->head.state)))
 		c->async = false;
 	s->flags |= c->async ? STATE_ASYNC : 0;
 	rc = history_describe(c->store->history, &c->store->head, &c->record);

@@ -329,7 +329,8 @@ int store_tick(struct store *store, int *next_ms)
 			due = store->n_queue ? store->async_since_ms + store->async_ms : -1;
 		}
 	}
-	work = rc == 0 && due < 0 && store->loaded && store->work_due;
+	work = rc == 0 && due < 0 && store->loaded && store->work_due &&
+	       !store_is_copy(&store->head.state);
 	if (work)
 		due = store->active_ms == INT64_MAX ? now : store->active_ms + MAINTAIN_IDLE_MS;
 	idle = !work && rc == 0 && due < 0 && store->loaded && store->slot.state &&

@@ -17,6 +17,7 @@
 #define DURAMEN_ENGINE_STORE_PRIVATE_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "engine/history.h"
 #include "engine/record.h"
@@ -154,6 +155,17 @@ void lock_settle(struct store *store);
 void lock_release(struct store *store, bool clean);
 void store_log(struct store *store, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * It was received: every number above it may still come from its origin. So nothing is committed on
+ * it that nobody asked for.
+ */
+static inline bool store_is_copy(const struct state *s)
+{
+	static const uint8_t none[sizeof s->origin];
+
+	return memcmp(s->origin, none, sizeof none) != 0;
+}
 
 /* ---- flush.c (all with the mutex held; those that flush drop it meanwhile) ---- */
 

@@ -835,7 +835,8 @@ int dur_keep(dur_prefix *p, const char *policy);
  * A stream is keys and values, compressed with LZ4 and chained by checksums; docs/format.md draws it.
  * A received prefix is a copy: it has a UUID of its own, knows which prefix it is a copy of, and its
  * states have the numbers, times, labels and names that they had there. More states are added to it for as
- * long as nobody commits to it.
+ * long as nobody commits to it. (A name or a policy of its own takes a number of its states too: if its
+ * origin has used that number by then, the copy takes no more.)
  */
 
 /*

@@ -209,6 +209,38 @@ START_TEST(maintenance_of_a_copy)
 }
 END_TEST
 
+/* Idleness makes no states in a copy: their numbers are its origin's to give. */
+START_TEST(idleness_of_a_copy)
+{
+	struct commit_options options = { .keep = "last:2" };
+	struct store_received received = { 0 };
+	struct state made;
+	struct txn *txn;
+	int next_ms = 0;
+
+	memcpy(received.origin, ORIGIN, sizeof ORIGIN);
+	machine_make(&m, kit_seed(), "last:2,every:1s");
+	ok(process_attach(&m, &p));
+	for (uint64_t n = 2; n < 2600; n++) { /* more than one commit looks at */
+		struct commit_options one = { .async = n % 500 != 0, .received = &received };
+		received.time_ns = INT64_MAX / 2 + (int64_t)n * 1000000000;
+		ok(store_begin_at(p.store, n, 1000, 0, &txn));
+		ok(values_put(txn, (unsigned)n % KIT_RUN_KEYS, (uint32_t)n));
+		ok(store_commit(txn, &one, &made));
+	}
+	ok(store_begin(p.store, 1000, 0, &txn));
+	ok(store_commit(txn, &options, &made));
+	for (int i = 0; i < 5 && next_ms >= 0; i++) {
+		ok(store_tick(p.store, &next_ms));
+		kit_sleep_ms(next_ms > 0 && next_ms < 100 ? (unsigned)next_ms : 0);
+	}
+	ck_assert_uint_eq(machine_words(&m).visible, made.number);
+	ok(process_check(&p));
+	ok(process_detach(&p));
+	machine_free(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("received");
@@ -221,6 +253,7 @@ int main(void)
 	tcase_add_test(t, not_above_the_newest);
 	tcase_add_test(t, own_commits_are_not_lost);
 	tcase_add_test(t, maintenance_of_a_copy);
+	tcase_add_test(t, idleness_of_a_copy);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
