@@ -212,6 +212,32 @@ START_TEST(what_is_gone_is_told)
 }
 END_TEST
 
+/* A series leaves states out as it goes; those who keep step see all the same. */
+START_TEST(thinned_states_are_told_too)
+{
+	dur_iter *it, *late, *all;
+	dur_change c;
+	uint64_t state;
+
+	open_prefix("every:1h");
+	prefix_put(p, "n", 0, false);
+	EXPECT(0, dur_watch(p, NULL, DUR_LATEST, 0, &it));
+	EXPECT(0, dur_watch(p, NULL, DUR_LATEST, 0, &late));
+	EXPECT(0, dur_watch(p, NULL, DUR_LATEST, DUR_COALESCE, &all));
+	for (int i = 1; i <= 10; i++) {
+		state = prefix_put(p, "n", i, false);
+		next_is(it, state, DUR_CHANGED, "/n", i);
+		next_is(it, 0, 0, NULL, 0);
+	}
+	EXPECT(DUR_E_GONE, dur_next_change(late, &c));
+	next_is(all, state, DUR_CHANGED, "/n", 10);
+	next_is(all, 0, 0, NULL, 0);
+	dur_iter_close(it);
+	dur_iter_close(late);
+	dur_iter_close(all);
+}
+END_TEST
+
 START_TEST(what_a_watch_refuses)
 {
 	dur_iter *it;
@@ -422,6 +448,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, states_without_changes_are_passed);
 	tcase_add_test(tc, coalesced);
 	tcase_add_test(tc, what_is_gone_is_told);
+	tcase_add_test(tc, thinned_states_are_told_too);
 	tcase_add_test(tc, what_a_watch_refuses);
 	tcase_add_test(tc, no_gap_and_no_repeat_through_kills);
 	suite_add_tcase(s, tc);

@@ -501,6 +501,8 @@ is "makes no state" "$((before + 1))" "$(newest versions)"
 ok "restore of the state before" "" restore versions -1
 ok "undoes a restore" "" diff versions "$before"
 no "restore, no such state" 1 "there is no state 99999 *" restore versions 99999
+"$DURAMEN" name versions start "$first"
+differs "diff, by name" "$rows" start latest
 ok "check of it all" "versions is sound" check versions --history
 
 # ---- Ranges ----

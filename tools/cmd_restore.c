@@ -33,7 +33,7 @@ const struct command cmd_restore = {
 	.operands = { "PREFIX", "STATE" },
 	.required = 2,
 	.about = "Commits a state that holds exactly what STATE holds: a number, -N (N states\n"
-		 "back), or a time. Nothing of the history is lost, and the state before the\n"
+		 "back), a name, or a time. Nothing of the history is lost, and the state before the\n"
 		 "restore can be restored in turn. Only what differs is written. If nothing does,\n"
 		 "no state is made.",
 	.options = options,
