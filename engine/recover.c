@@ -407,7 +407,7 @@ int recover(struct store *store, const struct store_shared *found)
 	struct slot slot;
 	int rc;
 
-	store->loaded = false;
+	store_unload(store);
 	rc = take_state(&r);
 	if (rc < 0) {
 		store_log(store, LOG_ERR, "recovery cannot go on: %s", error_text());

@@ -153,6 +153,8 @@ int lock_take(struct store *store, int64_t deadline_ms);
 void lock_settle(struct store *store);
 /* Lets go now. The caller holds the mutex; nobody has the turn, or the caller. */
 void lock_release(struct store *store, bool clean);
+/* What is in memory does not stand for the newest state any more. Takes the mutex. */
+void store_unload(struct store *store);
 void store_log(struct store *store, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

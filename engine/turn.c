@@ -185,6 +185,14 @@ static bool stands_as_left(const struct store *store, const struct store_shared 
 	       history_stands_at(store->history, found->visible, store->head.state.record);
 }
 
+/* What is in memory is about to change; a tick of another thread looks whether there is any. */
+void store_unload(struct store *store)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->loaded = false;
+	pthread_mutex_unlock(&store->mutex);
+}
+
 /*
  * Brings the memory to the state that another process left, with the lock held and all of it clean.
  */
@@ -209,7 +217,7 @@ static int adopt(struct store *store, const struct store_shared *found)
 	head = store->head;
 	if (!store->loaded || head.state.number != found->visible || store->epoch != found->epoch ||
 	    !history_stands_at(store->history, head.state.number, head.state.record)) {
-		store->loaded = false;
+		store_unload(store);
 		rc = record_read(store->file, slot.record, slot.state, &slot.record_hash, false,
 		                 &head);
 		if (rc == 0)
