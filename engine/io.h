@@ -56,7 +56,8 @@ struct io {
 
 /*
  * pwritev + fdatasync, or io_uring where the environment variable DURAMEN_IO is "io_uring" (an error
- * where that is refused). volatile_memory: fd is on tmpfs or a memfd, flushes are left out. In a forked child call io_forked instead of close.
+ * where that is refused). volatile_memory: fd is on tmpfs or a memfd, flushes are left out. In a
+ * forked child call io_forked instead of close.
  */
 int io_open(int fd, bool volatile_memory, struct io **io);
 int io_open_posix(int fd, bool volatile_memory, struct io **io);

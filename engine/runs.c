@@ -271,27 +271,6 @@ bool runs_at_or_after(const struct runs *runs, uint64_t no, uint64_t *start, uin
 	       tell(runs, first_from(runs, no), start, n, payload);
 }
 
-static bool visit(const struct runs_node *nodes, uint32_t i, uint64_t from, uint64_t to,
-                  bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx)
-{
-	for (; i; i = nodes[i].right) {
-		const struct runs_node *x = &nodes[i];
-		if (x->start > from && !visit(nodes, x->left, from, to, fn, ctx))
-			return false;
-		if (x->start >= to)
-			return true;
-		if (x->start + x->n > from && !fn(ctx, x->start, x->n))
-			return false;
-	}
-	return true;
-}
-
-bool runs_visit(const struct runs *runs, uint64_t from, uint64_t to,
-                bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx)
-{
-	return visit(runs->nodes, runs->root, from, to, fn, ctx);
-}
-
 bool runs_first_fit(const struct runs *runs, uint64_t n, uint64_t from, uint64_t *start, uint64_t *len)
 {
 	const struct runs_node *nodes = runs->nodes;

@@ -36,9 +36,6 @@ bool runs_holds(const struct runs *runs, uint64_t no, uint64_t *start, uint64_t 
 bool runs_first_fit(const struct runs *runs, uint64_t n, uint64_t from, uint64_t *start, uint64_t *len);
 /* The highest run of at least n pages that starts below `below`. */
 bool runs_last_fit(const struct runs *runs, uint64_t n, uint64_t below, uint64_t *start, uint64_t *len);
-/* Calls fn for each run that reaches into [from, to), in order, until it returns false. */
-bool runs_visit(const struct runs *runs, uint64_t from, uint64_t to,
-                bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx);
 uint64_t runs_longest(const struct runs *runs);
 
 #endif
