@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "duramen.h"
+#include "engine/check_packs.h"
 #include "engine/history.h"
 #include "engine/run.h"
 #include "engine/store_private.h"
@@ -44,6 +45,7 @@ struct check {
 	uint64_t told;                  /* walked when progress was last called */
 	uint64_t problems;
 	bool     old_state;             /* walking an older state than the newest */
+	struct check_packs packs;
 	int      canceled;
 };
 
@@ -141,6 +143,10 @@ static int on_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
 	if (ptr.birth > check->state)
 		problem(check, ptr.no, "state %llu reaches a page of the later state %llu",
 		        (unsigned long long)check->state, (unsigned long long)ptr.birth);
+	if (check->old_state && check_packs_has(&check->packs, ptr)) {
+		check_packs_met(&check->packs, ptr, true); /* what lies on its raw page is another's */
+		return progress(check, n);
+	}
 	if (!check->old_state) {
 		check->reached += n;
 		mark(check, ptr.no, n, MARK_REACHABLE);
@@ -167,14 +173,17 @@ static void on_problem(void *ctx, struct page_ptr ptr, const char *text)
 
 static bool on_skip(void *ctx, struct page_ptr ptr)
 {
-	const struct check *check = ctx;
+	struct check *check = ctx;
 
+	if (check->old_state && check_packs_has(&check->packs, ptr))
+		return check_packs_met(&check->packs, ptr, false);
 	return check->old_state && ptr.no < check->pages && check->marks[ptr.no] & MARK_VISITED;
 }
 
 static int walk(struct check *check, const struct tree *tree)
 {
-	const struct pager pager = { .file = check->file };
+	const struct pager raw = { .file = check->file };
+	const struct pager pager = check->old_state ? check_packs_pager(&check->packs, check->state) : raw;
 	const struct tree_visitor visitor = { .ctx = check, .page = on_page, .problem = on_problem,
 		.skip = on_skip };
 	int rc = tree_walk(&pager, tree, &visitor);
@@ -251,6 +260,11 @@ static int check_old_state(struct check *check, const struct state *state)
 	if (o->let_go)
 		o->let_go(o->ctx);
 	return rc;
+}
+
+static void on_pack_problem(void *ctx, uint64_t page, const char *text)
+{
+	problem(ctx, page, "%s", text);
 }
 
 static int check_old_states(struct check *check, const struct record *newest)
@@ -338,8 +352,14 @@ static int check_state(struct check *check, const struct record *newest)
 		rc = account(check, newest);
 	if (rc == 0 && check->problems == 0)
 		check_counters(check, &newest->state, data);
+	if (rc == 0)
+		rc = check_packs_open(&check->packs, check->file, &newest->state.system, on_pack_problem,
+		                      check);
+	if (rc == 0)
+		rc = check_packs_index(&check->packs);
 	if (rc == 0 && check->options->history)
 		rc = check_old_states(check, newest);
+	check_packs_close(&check->packs);
 	free(check->marks);
 	return rc;
 }

@@ -76,6 +76,27 @@ static int release_once(struct transaction *x)
 	return 0;
 }
 
+int store_reclaim(struct txn *txn)
+{
+	struct transaction *x = txn->extra;
+	struct store *store = txn->store;
+	struct history_size size;
+	uint64_t before;
+	int rc;
+
+	pthread_mutex_lock(&store->mutex);
+	rc = flush_all(store);
+	pthread_mutex_unlock(&store->mutex);
+	history_size(store->history, &size);
+	do {
+		before = size.free_pages;
+		x->released = false;
+		rc = rc == 0 ? release_once(x) : rc;
+		history_size(store->history, &size);
+	} while (rc == 0 && size.free_pages != before);
+	return rc;
+}
+
 static int take(void *ctx, uint64_t n, uint64_t *no)
 {
 	struct transaction *x = ctx;
@@ -419,7 +440,7 @@ static void record_start(struct commit *c, const struct commit_options *options)
 	strcpy(s->keep, options->keep ? options->keep : head->state.keep);
 	if (options->received)
 		memcpy(s->origin, options->received->origin, sizeof s->origin);
-	else if ((options->keep || options->state || options->unname || options->maintain) &&
+	else if ((options->keep || options->state || options->unname || options->maintain || options->batch) &&
 	         txn->catalog.root.no == txn->base.catalog.root.no)
 		s->flags |= STATE_MAINTENANCE;
 	if (s->flags & STATE_MAINTENANCE) /* what it holds is still the copy's */
@@ -493,10 +514,13 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 		if (change.names[i].state && change.names[i].state != x->txn.number)
 			rc = history_find(c->store->file, &c->store->head, change.names[i].state,
 			                  &named);
-	if (rc == 0 && !x->folded && (changes || history_fold_due(c->store->history))) {
+	if (rc == 0 && !x->folded &&
+	    (changes || options->batch || history_fold_due(c->store->history))) {
 		x->folded = true;
 		x->changed = changes;
 		rc = history_fold(c->store->history, &x->txn, changes ? &change : NULL);
+		if (rc == 0 && options->batch)
+			rc = history_pack(c->store->history, &x->txn, options->batch);
 		x->barred = rc < 0;
 	}
 	if (rc < 0)
@@ -710,7 +734,7 @@ bool store_is_empty(const struct txn *txn, const struct commit_options *options)
 {
 	return txn->catalog.root.no == txn->base.catalog.root.no && !options->label &&
 	       !options->keep && !options->received && !options->name && !options->n_names &&
-	       !options->maintain;
+	       !options->maintain && !options->batch;
 }
 
 /*

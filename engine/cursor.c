@@ -12,6 +12,7 @@
 enum edge { EDGE_FIRST, EDGE_LAST };
 
 struct step {
+	struct page_ptr ptr;
 	const struct page *page;
 	uint32_t at;
 };
@@ -29,6 +30,7 @@ static void take(struct cursor *c, const struct step *steps)
 {
 	c->depth = c->tree.depth;
 	for (unsigned level = 0; level < c->depth; level++) {
+		c->level[level].ptr = steps[level].ptr;
 		c->level[level].page = steps[level].page;
 		c->level[level].at = steps[level].at;
 		c->level[level].n = steps[level].page->n;
@@ -80,6 +82,7 @@ static int descend(const struct cursor *c, struct step *steps, unsigned level, s
 {
 	for (;; level--) {
 		struct step *s = &steps[level];
+		s->ptr = ptr;
 		int r = tree_page(&c->pager, ptr, level, &s->page);
 		if (r)
 			return r;
@@ -137,9 +140,14 @@ static int neighbour(const struct cursor *c, struct step *steps, int step)
 static int cross(struct cursor *c, int step)
 {
 	struct step steps[TREE_DEPTH_MAX];
-	for (unsigned level = 1; level < c->depth; level++)
-		steps[level] = (struct step){ c->level[level].page, c->level[level].at };
-	int r = neighbour(c, steps, step);
+	int r = 0;
+	for (unsigned level = c->depth; level-- > 1 && r == 0;) {
+		steps[level] = (struct step){ c->level[level].ptr, c->level[level].page, c->level[level].at };
+		if (c->pager.unpack) /* pages of a packed state do not last while others are read */
+			r = tree_page(&c->pager, steps[level].ptr, level, &steps[level].page);
+	}
+	if (r == 0)
+		r = neighbour(c, steps, step);
 	if (r == 0) {
 		take(c, steps);
 		hint_neighbour(c, step);
@@ -190,6 +198,7 @@ static int to_key(const struct cursor *c, struct step *steps, const uint8_t *key
 	for (unsigned level = c->tree.depth; level-- > 0;) {
 		struct step *s = &steps[level];
 		tree_hint(&c->pager, ptr);
+		s->ptr = ptr;
 		r = tree_page(&c->pager, ptr, level, &s->page);
 		if (r)
 			return r;
@@ -251,6 +260,7 @@ int cursor_nth(struct cursor *c, uint64_t n)
 	}
 	for (unsigned level = c->tree.depth; level-- > 0;) {
 		struct step *s = &steps[level];
+		s->ptr = ptr;
 		r = tree_page(&c->pager, ptr, level, &s->page);
 		if (r)
 			return r;

@@ -274,6 +274,7 @@ int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, stru
 	}
 	p->sum = 0;
 	p->birth = d->state;
+	p->steps = (uint8_t)((p->steps + 1) % PAGE_STEPS);
 	page_set_id(p, PAGE_DIRTY | i, page_kind(p), page_level(p));
 	*ptr = (struct page_ptr){ PAGE_DIRTY | i, d->state };
 	*page = p;

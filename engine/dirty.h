@@ -66,15 +66,26 @@ struct dirty {
 	void    *extra;                 /* dirty_private.h */
 };
 
-/* What a tree reads through: a file, and in a transaction its dirty pages. Embedded in views. */
+struct unpack;
+
+/*
+ * What a tree reads through: a file, in a transaction its dirty pages, for a state of the past of which
+ * some pages are packed what decodes them (unpack.h: pages so met do not last). Embedded in views.
+ */
 struct pager {
 	struct file  *file;
 	struct dirty *dirty;            /* NULL in a snapshot */
+	struct unpack *unpack;          /* NULL: nothing is packed */
+	uint64_t detour;                /* PAGE_DIRTY if unpack is there: so one test tells both */
 };
+
+int unpack_page(struct unpack *unpack, struct page_ptr ptr, const struct page **page);
 
 static inline int page_get(const struct pager *pager, struct page_ptr ptr, const struct page **page)
 {
-	if (unlikely(ptr.no & PAGE_DIRTY)) {
+	if (unlikely((ptr.no | pager->detour) & PAGE_DIRTY)) {
+		if (pager->unpack)
+			return unpack_page(pager->unpack, ptr, page);
 		*page = pager->dirty->pages[ptr.no & ~PAGE_DIRTY];
 		return 0;
 	}

@@ -309,6 +309,33 @@ static int64_t sooner(int64_t a_ms, int64_t b_ms)
 	return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
 }
 
+/* Packing goes on in the background, as long as this process writes; it yields to who has the turn. */
+static int pack_tick(struct store *store, int *next_ms)
+{
+	uint64_t pages;
+	bool copy;
+	int rc;
+
+	if (!store_pack_due(store))
+		return 0;
+	pthread_mutex_lock(&store->mutex);
+	copy = store_is_copy(&store->head.state);
+	pthread_mutex_unlock(&store->mutex);
+	if (copy)
+		return 0;
+	rc = store_pack(store, STORE_PACK_DUE, PACK_PATIENCE_MS, PACK_SLICE_MS, &pages);
+	if (rc == DUR_E_LOCKED)
+		rc = 1;
+	if (rc < 0) { /* said once; the data are as they were */
+		pthread_mutex_lock(&store->mutex);
+		store->pack_failed = true;
+		pthread_mutex_unlock(&store->mutex);
+	}
+	if (*next_ms < 0 || *next_ms > PACK_AGAIN_MS)
+		*next_ms = PACK_AGAIN_MS; /* what the packs' commits need: a flush */
+	return rc < 0 ? rc : 0;
+}
+
 int store_tick(struct store *store, int *next_ms)
 {
 	int64_t now = store_now_ms(), due = -1;
@@ -351,5 +378,5 @@ int store_tick(struct store *store, int *next_ms)
 	if (rc == 0)
 		due = sooner(due, give_back_tick(store, now));
 	*next_ms = due < 0 ? -1 : due <= now ? 0 : (int)(due - now);
-	return rc;
+	return rc < 0 ? rc : pack_tick(store, next_ms);
 }

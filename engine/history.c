@@ -20,7 +20,7 @@ int history_open(struct file *file, struct history **history)
 	if (!h)
 		return error_system(ENOMEM, "opening the history of a prefix");
 	h->file = file;
-	h->dead_next = h->thin_from = UINT64_MAX;
+	h->dead_next = h->raw_next = h->drop_next = h->thin_from = UINT64_MAX;
 	runs_init(&h->free);
 	runs_init(&h->holes);
 	*history = h;
@@ -178,8 +178,9 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	h->drained = drained;
 	h->thin_from = UINT64_MAX;
 	h->drop_gate = h->fold;
+	h->packed = h->pack_next = h->pack_pages = 0;
 	if (h->tree.depth == 0) { /* never folded: all there is to know stands in the records */
-		h->dead_next = UINT64_MAX;
+		h->dead_next = h->raw_next = h->drop_next = UINT64_MAX;
 		return history_free_add(h, PAGE_FIRST, h->file_pages - PAGE_FIRST);
 	}
 	rc = tree_get(&pager, &h->tree, key, history_key(key, KEY_HEADER, 0), &cell);
@@ -191,6 +192,9 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	h->dead_pages = get_u64(cell.bytes + 9);
 	h->kept_pages = get_u64(cell.bytes + 33);
 	h->thin_from = get_u64(cell.bytes + 41);
+	h->packed = get_u64(cell.bytes + 49);
+	h->pack_next = get_u64(cell.bytes + 57);
+	h->pack_pages = get_u64(cell.bytes + 65);
 	if (pages < PAGE_FIRST || pages > h->file_pages || h->dead_pages > pages || h->kept_pages > pages)
 		return history_damaged("its header");
 	rc = history_each(&pager, &h->tree, KEY_FREE, 0, UINT64_MAX, load_chunk, h);
@@ -304,6 +308,8 @@ int history_load(struct history *history, const struct record *newest)
 
 	history->loaded = false;
 	history->is_folding = false;
+	history->packing.active = false;
+	history->drop_kept = 0;
 	history_space_clear(history);
 	history_queues_clear(history);
 	history->n_recent = 0;
@@ -342,6 +348,8 @@ int history_describe(struct history *history, const struct record *previous, str
 {
 	struct state *s = &record->state;
 	uint64_t retired = 0, retired_data = 0;
+	/* the packed ones are retired by this record as well as counted among the dead */
+	uint64_t dead = history->dead_pages - (history->packing.active ? history->packing.pages_before : 0);
 	int rc = history_advance(history, s);
 
 	s->system_pages += s->record_pages;
@@ -352,10 +360,9 @@ int history_describe(struct history *history, const struct record *previous, str
 	}
 	s->commits = previous->state.commits + !(s->flags & STATE_MAINTENANCE);
 	s->file_pages = history->file_pages;
-	s->retained_pages = history->pending_data_pages + history->dead_pages + history->kept_pages +
-		retired_data;
-	s->live_pages = history->file_pages - PAGE_FIRST - history_free_total(history) - history->pending_pages -
-		history->dead_pages - history->kept_pages - retired;
+	s->retained_pages = history->pending_data_pages + dead + history->kept_pages + retired_data;
+	s->live_pages = history->file_pages - PAGE_FIRST - history_free_total(history) -
+		history->pending_pages - dead - history->kept_pages - retired;
 	record->drained = history->drained;
 	record->fold = history->is_folding ? s->number : history->fold;
 	record->fold_record = history->is_folding ? s->record : history->fold_record;

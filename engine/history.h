@@ -11,6 +11,7 @@
  *   'X' state        be64            states dropped whose pages under 'K' are still to be freed
  *   'N' name                         the state of a name
  *   'M' state, name  be64            the names of a state
+ *   'B' pack         be64            packs of old pages, 'P' where in them pages are (pack_index.h)
  *   'H'                              counters as of the fold
  *
  * What happened since stands in the records from the fold's on; a writer replays them (at most some
@@ -32,6 +33,7 @@
 enum { HISTORY_FOLD_EVERY = 256 };
 
 struct history;
+struct batch;
 
 /* What a commit changes about retention, beside the policy. It folds. */
 struct history_change {
@@ -129,6 +131,29 @@ void history_size(const struct history *history, struct history_size *size);
  * caller's. *given: pages; 0: there was nothing, or this file system keeps what it has.
  */
 int  history_give_back(struct history *history, const struct give_back *how, uint64_t *given);
+
+/* ---- Packing (pack_batch.h) ---- */
+
+/* Enough has died since the last batch, or the oldest pack has nothing that is retained. */
+bool history_pack_due(const struct history *history);
+/* Pages have died since the last fold that packing could deal with after another one. */
+bool history_pack_waits(const struct history *history);
+/*
+ * Lists what a batch has to look at, of deaths that stand under 'D'. 0, or 1: there is nothing to do. The
+ * caller frees the batch in any case.
+ */
+int  history_pack_gather(struct history *history, struct batch *batch);
+/* Whether all still stands that the batch was made of. 0, or 1: it is stale. Fills batch->rest. */
+int  history_pack_check(struct history *history, struct batch *batch);
+/*
+ * After history_fold() of the same transaction: writes the pack and its index, retires the raw pages of what
+ * is in it, takes them out of the dead lists, and drops the oldest pack if nothing of it is retained.
+ * The raw pages are retired as pages of the system: so they are held by pins in [birth, this state), and by
+ * no retention (I2: decoding may need them until this state is published).
+ */
+int  history_pack(struct history *history, struct txn *txn, struct batch *batch);
+/* What `newest` says of packing: the horizon, below which states are read through the index. */
+int  history_packed(struct file *file, const struct tree *system, uint64_t *packed, uint64_t *pack_pages);
 
 /* ---- Reading states (any thread; the newest is pinned by the caller) ---- */
 

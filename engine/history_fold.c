@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A fold carries what stands in the records since the last one into the system tree: states into the
- * index, retired pages into dead lists (or, where the policy keeps few states or retention has let go of
- * them already, into single entries that come and go), changed chunks of free space. Then the records are superfluous and are retired themselves.
+ * A fold carries what stands in the records since the last one into the system tree: states into
+ * the index, retired pages into dead lists (or, where the policy keeps few states or retention has
+ * let go of them already, into single entries that come and go), changed chunks of free space. Then
+ * the records are superfluous and are retired themselves.
  *
  * The free space written down is that before this commit's own pages are taken: a replay starts with the
  * folding record itself and takes them out.
@@ -41,7 +42,7 @@ static const struct state *newest(const struct history *history)
 	return &history->recent[history->n_recent - 1];
 }
 
-static bool few_states(const struct history *history)
+bool history_few_states(const struct history *history)
 {
 	uint64_t last = history_keep_last(newest(history)->keep);
 
@@ -57,7 +58,7 @@ static size_t singles_end(const struct history *history)
 	const struct queue *q = &history->data;
 	size_t i = q->head;
 
-	if (few_states(history))
+	if (history_few_states(history))
 		return q->n;
 	while (i < q->n && q->items[i].death <= history->drained)
 		i++;
@@ -108,28 +109,46 @@ static int fold_states(struct history *history, struct txn *txn)
 	return rc < 0 ? rc : 0;
 }
 
-/* Dead lists of what waits in the data queue: one a death, in parts that fit a cell. */
-static int fold_dead(struct history *history, struct txn *txn)
+int history_fold_list(struct txn *txn, uint64_t death, struct retired *list, size_t n)
 {
 	uint8_t key[SYSTEM_KEY_MAX], cell[1 + 10 + DEAD_PART * 30];
-	struct retired part[DEAD_PART];
-	const struct queue *q = &history->data;
-	int rc = clear_below(txn, KEY_DEAD, history->drained + 1);
-	unsigned no = 0;
+	int rc = 0;
 
-	for (size_t start = singles_end(history), i = start, n; i < q->n && rc == 0; i += n) {
-		uint64_t death = q->items[i].death;
-		for (n = 0; n < DEAD_PART && i + n < q->n && q->items[i + n].death == death; n++)
-			part[n] = (struct retired){ .no = q->items[i + n].no, .n = q->items[i + n].n,
-				.birth = q->items[i + n].birth, .class = CLASS_DATA };
-		no = i > start && q->items[i - 1].death == death ? no + 1 : 0;
-		if (no > UINT16_MAX)
+	for (size_t i = 0, part = 0; i < n && rc == 0; i += DEAD_PART, part++) {
+		size_t k = n - i < DEAD_PART ? n - i : DEAD_PART;
+		if (part > UINT16_MAX)
 			return error_set(DUR_E_LIMIT, "one commit retired too many pages: commit more often");
 		cell[0] = DUR_BYTES;
-		retired_sort(part, n);
-		size_t len = (size_t)(retired_encode(part, n, death, cell + 1) - cell);
-		rc = history_put(txn, key, history_key_dead(key, death, no), cell, len);
+		retired_sort(list + i, k);
+		size_t len = (size_t)(retired_encode(list + i, k, death, cell + 1) - cell);
+		rc = history_put(txn, key, history_key_dead(key, death, (unsigned)part), cell, len);
 	}
+	return rc;
+}
+
+/* Dead lists of what waits in the data queue: one a death. */
+static int fold_dead(struct history *history, struct txn *txn)
+{
+	const struct queue *q = &history->data;
+	struct retired *list = NULL;
+	int rc = clear_below(txn, KEY_DEAD, history->drained + 1);
+
+	for (size_t i = singles_end(history), n; i < q->n && rc == 0; i += n) {
+		uint64_t death = q->items[i].death;
+		for (n = 1; i + n < q->n && q->items[i + n].death == death;)
+			n++;
+		struct retired *grown = realloc(list, n * sizeof *list);
+		if (!grown) {
+			rc = error_system(ENOMEM, "folding dead lists");
+			break;
+		}
+		list = grown;
+		for (size_t k = 0; k < n; k++)
+			list[k] = (struct retired){ .no = q->items[i + k].no, .n = q->items[i + k].n,
+				.birth = q->items[i + k].birth, .class = CLASS_DATA };
+		rc = history_fold_list(txn, death, list, n);
+	}
+	free(list);
 	return rc;
 }
 
@@ -212,16 +231,19 @@ static int fold_free(struct history *history, struct txn *txn)
 	return 0;
 }
 
-static int fold_header(struct history *history, struct txn *txn)
+int history_fold_header(struct history *history, struct txn *txn)
 {
 	uint8_t key[SYSTEM_KEY_MAX], cell[HEADER_CELL];
 	uint64_t dead = history->dead_pages, kept = history->kept_pages + history->sparse.kept_pages;
 	const struct queue *loose = &history->sparse.loose;
+	const struct packing *packing = &history->packing;
 
 	for (size_t i = singles_end(history); i < history->data.n; i++)
 		dead += history->data.items[i].n;
+	if (packing->active)
+		dead -= packing->pages_before;
 	cell[0] = DUR_BYTES;
-	put_u64(cell + 1, history->file_pages);
+	put_u64(cell + 1, history->fold_pages);
 	put_u64(cell + 9, dead);
 	for (size_t i = 0; i < loose->n; i++)
 		kept -= loose->items[i].n < kept ? loose->items[i].n : kept;
@@ -229,6 +251,9 @@ static int fold_header(struct history *history, struct txn *txn)
 	put_u64(cell + 25, newest(history)->oldest);
 	put_u64(cell + 33, kept);
 	put_u64(cell + 41, history->sparse.thin_from);
+	put_u64(cell + 49, packing->active ? packing->packed : history->packed);
+	put_u64(cell + 57, packing->active ? packing->pack_next : history->pack_next);
+	put_u64(cell + 65, packing->active ? packing->pack_pages : history->pack_pages);
 	return history_put(txn, key, history_key(key, KEY_HEADER, 0), cell, HEADER_CELL);
 }
 
@@ -249,7 +274,9 @@ int history_fold(struct history *history, struct txn *txn, const struct history_
 {
 	int rc = fold_states(history, txn);
 
-	if (rc == 0 && !few_states(history))
+	/* what the file grows by from here on, for a pack, is behind the end as the fold tells it */
+	history->fold_pages = history->file_pages;
+	if (rc == 0 && !history_few_states(history))
 		rc = fold_dead(history, txn);
 	else if (rc == 0)
 		rc = clear_below(txn, KEY_DEAD, history->drained + 1);
@@ -260,7 +287,7 @@ int history_fold(struct history *history, struct txn *txn, const struct history_
 	if (rc == 0)
 		rc = fold_limbo(history, txn);
 	if (rc == 0)
-		rc = fold_header(history, txn);
+		rc = history_fold_header(history, txn);
 	if (rc == 0)
 		rc = fold_free(history, txn);
 	if (rc == 0)
@@ -275,6 +302,7 @@ void history_fold_undo(struct history *history)
 {
 	history->is_folding = false;
 	history_sparse_undo(history);
+	history->packing.active = false;
 	for (uint64_t w = 0; w < history->folding.n / 64; w++) {
 		if (w < history->changed.n / 64)
 			history->changed.bits[w] |= history->folding.bits[w];
@@ -313,6 +341,13 @@ static int folded_now(struct history *history, const struct record *record)
 	}
 	history->data.n = end;
 	history->n_gone = 0;
+	if (history->packing.active) {
+		history->dead_pages -= history->packing.pages_before;
+		history->packed = history->packing.packed;
+		history->pack_next = history->packing.pack_next;
+		history->pack_pages = history->packing.pack_pages;
+		history->packing.active = false;
+	}
 	if (history->folding.n)
 		memset(history->folding.bits, 0, history->folding.n / 8);
 	history->is_folding = false;

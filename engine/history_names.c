@@ -37,7 +37,7 @@ static size_t mark_key(uint8_t *to, uint64_t state, const char *name)
 /* Takes a name away; *was: the state that had it, 0: none. */
 static int unname(struct txn *txn, const char *name, uint64_t *was)
 {
-	const struct pager pager = { txn->dirty.file, &txn->dirty };
+	const struct pager pager = { .file = txn->dirty.file, .dirty = &txn->dirty };
 	uint8_t key[NAME_KEY_MAX];
 	struct cell cell;
 	int rc = tree_get(&pager, &txn->system, key, name_key(key, name), &cell);

@@ -5,6 +5,7 @@
 
 #include "engine/history.h"
 #include "engine/policy.h"
+#include "engine/pack_index.h"
 #include "engine/runs.h"
 
 /* A retired run of pages that is not free yet. */
@@ -89,7 +90,20 @@ struct history {
 	struct state *recent;           /* since the fold, that record included, oldest first */
 	size_t   n_recent, cap_recent;
 	uint64_t fold, fold_record;
+	uint64_t fold_pages;            /* of the file when the fold under way wrote down the free space */
+	uint64_t release_durable;       /* in history_release() */
 	bool     is_folding;            /* between history_fold() and its commit or undo */
+	/* Packing, as of the fold. */
+	uint64_t packed;                /* horizon: retained nodes that died up to here are packed */
+	uint64_t pack_next;             /* number of the next pack */
+	uint64_t pack_pages;            /* of all packs */
+	uint64_t raw_next;              /* the first death under 'D' above both; UINT64_MAX: none */
+	uint64_t drop_next;             /* the last death of the oldest pack; UINT64_MAX: none */
+	uint64_t drop_kept;             /* kept states when one held the oldest pack; 0: none did */
+	struct packing {                /* what the folding transaction changes */
+		bool active;
+		uint64_t packed, pages_before, pack_next, pack_pages;
+	} packing;
 	struct tree tree;               /* the system tree as of the fold */
 	struct hash128 newest_hash;
 };
@@ -99,7 +113,7 @@ enum {
 	CHUNK_PAGES = 1 << CHUNK_SHIFT,
 	KEY_STATE = 'S', KEY_DEAD = 'D', KEY_LIMBO = 'L', KEY_FREE = 'F', KEY_HEADER = 'H',
 	KEY_NAME = 'N', KEY_MARK = 'M', KEY_KEPT = 'K', KEY_DROPPED = 'X',
-	HEADER_CELL = 49,
+	HEADER_CELL = 1 + 9 * 8,
 	SYSTEM_KEY_MAX = 11,
 	DEAD_PART = 60,                 /* entries in one part of a dead list: fits a cell at their longest */
 	/* With a bound of at most so many states, retired pages wait in memory, not under 'D'. */
@@ -188,12 +202,20 @@ bool history_free_visit(const struct history *history, uint64_t from, uint64_t t
                         bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx);
 
 /* ---- history_release.c ---- */
+/* Packs may hold what kept states decode: I7. */
+bool history_packs_held(const struct history *history);
 int  history_queue_push(struct queue *queue, const struct pending *entry);
 /* Room for one more page in gone. */
 int  history_gone_reserve(struct history *history);
 void history_queues_clear(struct history *history);
-/* The first death under 'D' above drained. */
+/* What is next under 'D' and 'B': dead_next, raw_next, drop_next. */
 int  history_dead_next(struct history *history);
+
+/* ---- history_fold.c ---- */
+int  history_fold_header(struct history *history, struct txn *txn);
+/* The dead list of a death, in parts that fit a cell; list is sorted by number. */
+int  history_fold_list(struct txn *txn, uint64_t death, struct retired *list, size_t n);
+bool history_few_states(const struct history *history);
 
 int  history_recent_push(struct history *history, const struct state *state);
 

@@ -116,39 +116,72 @@ static struct queue *bucket_of(struct history *history, uint64_t pin)
 }
 
 /*
+ * A page that retention gives up, and that packed pages may decode through. Who pinned a state that still
+ * retains those may read it: so it counts as reached up to the state that gave it up, which is `durable` or
+ * one before it (I2). From here on it is held by pins alone, as pages of the system are.
+ */
+static struct pending given_up(const struct history *history, const struct pending *from)
+{
+	struct pending entry = *from;
+
+	if (entry.class == CLASS_DATA && entry.birth <= history->packed) {
+		entry.class = CLASS_SYSTEM;
+		if (entry.death < history->release_durable)
+			entry.death = history->release_durable;
+	}
+	return entry;
+}
+
+/*
+ * I7: while there are packs, a kept state may decode through any node that is older than their horizon,
+ * though the node died after it. Such nodes wait among the loose ones until the packs are gone, or the
+ * kept states.
+ */
+static bool may_be_base(const struct history *history, const struct pending *entry)
+{
+	return entry->class == CLASS_DATA && entry->n == 1 && entry->birth <= history->packed &&
+	       history_packs_held(history);
+}
+
+bool history_packs_held(const struct history *history)
+{
+	return history->pack_pages && (history->n_low || history->gap.n);
+}
+
+/*
  * Frees the entry, or leaves it to a kept state or puts it under a pin that holds it. On failure it stays
  * where it is.
  */
-static int settle(struct history *history, const struct pending *entry, const struct store_pins *pins)
+static int settle(struct history *history, const struct pending *from, const struct store_pins *pins)
 {
-	uint64_t pin = pin_in(pins, entry->birth, entry->death);
+	const struct pending entry = given_up(history, from);
+	uint64_t pin = pin_in(pins, entry.birth, entry.death);
 	bool kept = false;
-	int rc = entry->class == CLASS_DATA ?
-		history_kept_in(history, entry->birth, entry->death, &kept) : 0;
+	int rc = from->class == CLASS_DATA ?
+		history_kept_in(history, from->birth, from->death, &kept) : 0;
 
 	if (rc < 0)
 		return rc;
 	if (kept)
-		return history_queue_push(&history->kept, entry);
+		return history_queue_push(&history->kept, from);
+	if (may_be_base(history, from))
+		return history_queue_push(&history->loose, from);
 	if (pin) {
 		struct queue *bucket = bucket_of(history, pin);
-		return bucket ? history_queue_push(bucket, entry) :
+		rc = bucket ? history_queue_push(bucket, &entry) :
 			error_system(ENOMEM, "noting pinned pages");
+	} else {
+		rc = entry.persisted ? history_gone_reserve(history) : 0;
+		if (rc == 0)
+			rc = history_free_add(history, entry.no, entry.n);
+		if (rc == 0 && entry.persisted)
+			history->gone[history->n_gone++] = entry.no;
+		if (rc == 0)
+			history->pending_pages -= entry.n;
 	}
-	if (entry->persisted) {
-		rc = history_gone_reserve(history);
-		if (rc < 0)
-			return rc;
-		history->gone[history->n_gone] = entry->no;
-	}
-	rc = history_free_add(history, entry->no, entry->n);
-	if (rc < 0)
-		return rc;
-	history->n_gone += entry->persisted;
-	history->pending_pages -= entry->n;
-	if (entry->class == CLASS_DATA)
-		history->pending_data_pages -= entry->n;
-	return 0;
+	if (rc == 0 && from->class == CLASS_DATA && (!pin || entry.class != CLASS_DATA))
+		history->pending_data_pages -= entry.n;
+	return rc;
 }
 
 /* ---- Dead lists ---- */
@@ -160,14 +193,32 @@ static int note_first(void *ctx, uint64_t number, const struct cell *cell)
 	return 2; /* one is enough */
 }
 
+static int note_pack(void *ctx, uint64_t number, const struct cell *cell)
+{
+	struct pack_run run;
+	int rc = pack_cell(cell, &run);
+
+	(void)number;
+	if (rc == 0)
+		*(uint64_t *)ctx = run.last;
+	return rc < 0 ? rc : 2;
+}
+
 int history_dead_next(struct history *history)
 {
 	const struct pager pager = { .file = history->file };
+	uint64_t raw = history->packed > history->drained ? history->packed : history->drained;
 	int rc;
 
-	history->dead_next = UINT64_MAX;
+	history->dead_next = history->raw_next = history->drop_next = UINT64_MAX;
 	rc = history_each(&pager, &history->tree, KEY_DEAD, history->drained + 1, UINT64_MAX - 1, note_first,
 	                  &history->dead_next);
+	if (rc >= 0)
+		rc = history_each(&pager, &history->tree, KEY_DEAD, raw + 1, UINT64_MAX - 1, note_first,
+		                  &history->raw_next);
+	if (rc >= 0 && history->pack_pages)
+		rc = history_each(&pager, &history->tree, KEY_PACK, 0, UINT64_MAX, note_pack,
+		                  &history->drop_next);
 	return rc < 0 ? rc : 0;
 }
 
@@ -216,7 +267,7 @@ bool history_release_due(const struct history *history, uint64_t durable, uint64
 	return (s->head < s->n && s->items[s->head].death <= durable) ||
 	       (d->head < d->n && d->items[d->head].death <= durable_oldest) ||
 	       history->dead_next <= durable_oldest || history->n_buckets != 0 ||
-	       history->loose.head < history->loose.n;
+	       (history->loose.head < history->loose.n && !history_packs_held(history));
 }
 
 static int release_buckets(struct history *history, const struct store_pins *pins, size_t *budget)
@@ -266,6 +317,7 @@ int history_release(struct history *history, uint64_t durable, uint64_t durable_
 	uint64_t data_max = durable < durable_oldest ? durable : durable_oldest;
 	int rc;
 
+	history->release_durable = durable;
 	if (pins->everything)
 		return 0;
 	rc = release_buckets(history, pins, &budget);
@@ -275,7 +327,8 @@ int history_release(struct history *history, uint64_t durable, uint64_t durable_
 	/* I2: a state dropped by a commit that a crash may undo is retained still */
 	if (rc < 0 || durable < history->drop_gate)
 		return rc;
-	rc = release_queue(history, &history->loose, UINT64_MAX, UINT64_MAX, pins, &budget);
+	if (!history_packs_held(history))
+		rc = release_queue(history, &history->loose, UINT64_MAX, UINT64_MAX, pins, &budget);
 	for (int i = 0; i < DRAIN_LISTS && rc == 0 && history->dead_next <= data_max; i++)
 		rc = drain_one(history, pins);
 	if (rc == 0 && history->dead_next > data_max)

@@ -153,7 +153,7 @@ static int look_at(struct history *history, struct txn *txn, const struct retent
 /* What came to be held since the last fold goes under 'K'; what a drop has freed meanwhile does not. */
 static int hold(struct history *history, struct txn *txn)
 {
-	const struct pager pager = { txn->dirty.file, &txn->dirty };
+	const struct pager pager = { .file = txn->dirty.file, .dirty = &txn->dirty };
 	uint8_t key[KEPT_KEY], cell[32];
 	struct queue *q = &history->kept;
 	uint64_t holder;
@@ -235,7 +235,7 @@ static int let_go(struct history *history, struct txn *txn, size_t from, const s
 /* One dropped state, as far as the slice goes. */
 static int settle_dropped(struct history *history, struct txn *txn, uint64_t number)
 {
-	const struct pager pager = { txn->dirty.file, &txn->dirty };
+	const struct pager pager = { .file = txn->dirty.file, .dirty = &txn->dirty };
 	size_t from = history->sparse.loose.n;
 	struct numbers holders = { 0 };
 	struct some_states next;
@@ -272,7 +272,7 @@ static int note_dropped(void *ctx, uint64_t number, const struct cell *cell)
 
 static int settle_all(struct history *history, struct txn *txn)
 {
-	const struct pager pager = { txn->dirty.file, &txn->dirty };
+	const struct pager pager = { .file = txn->dirty.file, .dirty = &txn->dirty };
 	struct first first;
 	int rc = 0;
 
@@ -307,8 +307,11 @@ static int rename_states(struct history *history, struct txn *txn, const struct 
 int history_sparse_fold(struct history *history, struct txn *txn, const struct history_change *change)
 {
 	struct sparse_fold *fold = &history->sparse;
-	struct retention r = { .pager = { txn->dirty.file, &txn->dirty }, .system = &txn->system, .policy = history->policy,
-		.kept_below = history->recent[history->n_recent - 1].oldest };
+	struct retention r = {
+		.pager = { .file = txn->dirty.file, .dirty = &txn->dirty },
+		.system = &txn->system, .policy = history->policy,
+		.kept_below = history->recent[history->n_recent - 1].oldest,
+	};
 	int rc = 0;
 
 	fold->change = change ? *change : (struct history_change){ 0 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys and cells of the system tree. Every cell starts with DUR_BYTES: to the tree it is a plain value. */
+/*
+ * Keys and cells of the system tree. Every cell starts with DUR_BYTES: to the tree it is a plain value, a
+ * pack one in a run.
+ */
 #include "engine/history_private.h"
 
 #include <errno.h>
@@ -110,7 +113,7 @@ int history_each(const struct pager *pager, const struct tree *tree, unsigned ki
 		cursor_entry(c, &key, &len, &cell);
 		if (*(const uint8_t *)key != kind)
 			break;
-		if (len < 9 || cell.len == 0 || cell.bytes[0] != DUR_BYTES) {
+		if (len < 9 || cell.len == 0 || (cell.bytes[0] & ~CELL_RUN) != DUR_BYTES) {
 			rc = history_damaged("an entry is not of its kind");
 			break;
 		}

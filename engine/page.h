@@ -15,8 +15,8 @@
  *       28    2  heap: offset of the lowest byte of the heap, which grows down
  *       30    2  holes: dead bytes inside the heap (zeroed)
  *       32    2  prefix length: bytes that all keys of the node share; they end the page
- *       34    2  patch bytes of the page's lineage (packing; 0 until then)
- *       36    1  patch steps of the lineage (packing; 0 until then)
+ *       34    2  zero
+ *       36    1  steps: copies made of the page before it, modulo PAGE_STEPS (pack.h)
  *       37    3  zero
  *
  * Runs and records have their own fields from offset 24 on (run.h, record.h).
@@ -40,6 +40,9 @@ enum page_kind {
 	PAGE_RECORD = 4,        /* first page of a state record */
 };
 
+/* Longest chain of patches from a packed page to one that is whole. */
+enum { PAGE_STEPS = 64 };
+
 /* Page 0 is the superblock, 1 and 2 are the commit slots; number 0 in a pointer means "none". */
 enum { PAGE_SUPER = 0, PAGE_SLOT_0 = 1, PAGE_SLOT_1 = 2, PAGE_FIRST = 3 };
 
@@ -57,8 +60,8 @@ struct page {
 	uint64_t birth;
 	uint64_t no_kind_level; /* the number in the low 48 bits */
 	uint16_t n, capacity, heap, holes;
-	uint16_t prefix_len, patch_bytes;
-	uint8_t  patch_steps, zero[3];
+	uint16_t prefix_len, zero_too;
+	uint8_t  steps, zero[3];
 };
 
 enum { PAGE_HEADER = 40 };

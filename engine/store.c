@@ -16,6 +16,7 @@
 static void sync_init(struct store *store)
 {
 	pthread_mutex_init(&store->mutex, NULL);
+	pthread_mutex_init(&store->packing, NULL);
 	pthread_cond_init(&store->flushed, NULL);
 	store->waiters_end = &store->waiters;
 }
@@ -145,6 +146,7 @@ int store_close(struct store *store)
 	if (!store->forked) { /* a fork may have copied them locked */
 		pthread_cond_destroy(&store->flushed);
 		pthread_mutex_destroy(&store->mutex);
+		pthread_mutex_destroy(&store->packing);
 	}
 	free(store->queue);
 	free(store);
@@ -253,25 +255,31 @@ int store_held(struct store *store, const struct state *newest, struct store_hol
 }
 
 static void pages_by_kind(const struct store *store, const struct state *newest,
-                          struct store_stat *out)
+                          uint64_t packed_pages, struct store_stat *out)
 {
 	uint64_t rest;
 
 	out->file_pages = newest->file_pages;
 	out->live_pages = newest->live_pages - newest->system_pages;
-	out->metadata_pages = PAGE_FIRST + newest->system_pages;
+	out->packed_pages = packed_pages < newest->system_pages ? packed_pages : newest->system_pages;
+	out->metadata_pages = PAGE_FIRST + newest->system_pages - out->packed_pages;
 	out->retained_pages = newest->retained_pages;
 	if (store->locked && store->loaded && store->head.state.number == newest->number) {
 		out->file_pages = store->size.file_pages;
-		rest = out->file_pages - out->live_pages - out->metadata_pages;
+		rest = out->file_pages - out->live_pages - out->packed_pages - out->metadata_pages;
 		out->retained_pages = rest - store->size.free_pages;
 	}
-	rest = out->file_pages - out->live_pages - out->metadata_pages;
+	rest = out->file_pages - out->live_pages - out->packed_pages - out->metadata_pages;
 	out->free_pages = rest - out->retained_pages;
 }
 
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out)
 {
+	uint64_t packed, packed_pages = 0;
+	int rc = newest ? history_packed(store->file, &newest->system, &packed, &packed_pages) : 0;
+
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&store->mutex);
 	*out = (struct store_stat){
 		.flushes = store->flushes,
@@ -281,7 +289,7 @@ int store_stat(struct store *store, const struct state *newest, struct store_sta
 		.failed = store->failed,
 	};
 	if (newest)
-		pages_by_kind(store, newest, out);
+		pages_by_kind(store, newest, packed_pages, out);
 	pthread_mutex_unlock(&store->mutex);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "engine/dirty.h"
 #include "engine/file.h"
@@ -22,6 +23,7 @@
 
 struct store;
 struct txn;
+struct batch;
 
 /* What a state record says about its state; enough to read it. */
 struct state {
@@ -56,6 +58,17 @@ enum state_flag {
 	STATE_MAINTENANCE = 1,          /* holds no change of data: skipped by log, -N and watch */
 	STATE_ASYNC = 2,
 };
+
+/*
+ * It was received: every number above it may still come from its origin. So nothing is committed on
+ * it that nobody asked for.
+ */
+static inline bool store_is_copy(const struct state *s)
+{
+	static const uint8_t none[sizeof s->origin];
+
+	return memcmp(s->origin, none, sizeof none) != 0;
+}
 
 /* ---- The host: what the engine asks of shared memory ---- */
 
@@ -213,6 +226,7 @@ struct commit_options {
 	const struct state_name *names; /* in place of one: each given to its state, 0: taken away */
 	size_t n_names;
 	bool maintain;                  /* goes on with letting kept states go (a maintenance state) */
+	struct batch *batch;            /* packer.c: what it packs (a maintenance state that folds) */
 };
 /* Whether it makes no state: nothing was changed. */
 bool store_is_empty(const struct txn *txn, const struct commit_options *options);
@@ -261,16 +275,37 @@ int store_let_go(struct store *store);
  */
 void store_hold(struct store *store, bool hold);
 
+/* ---- Packing ---- */
+
+enum { STORE_PACK_DUE = 1, STORE_PACK_ALL = 2 };
+/*
+ * Packs what has died, batch by batch, each in a commit of its own. STORE_PACK_DUE: batches that are
+ * worth one; STORE_PACK_ALL: all that is there, and its raw pages are free when it returns, but for
+ * those that pins hold. Others commit meanwhile: the turn is taken for moments. *pages: how many were packed. Ends
+ * after budget_ms (-1: no limit) at a batch's end with 1: there is more. DUR_E_LOCKED and the like as
+ * store_begin().
+ */
+int store_pack(struct store *store, int what, int timeout_ms, int budget_ms, uint64_t *pages);
+/* A hint: packing would find something to do. Any thread, no lock. */
+bool store_pack_due(const struct store *store);
+/*
+ * How a retained state is read that was looked up in `newest`: fills the pager; *unpack is made at its first
+ * need and kept from state to state by the caller, who frees it with unpack_free().
+ */
+int store_pager(struct store *store, const struct state *newest, uint64_t number, uint64_t *moved,
+                struct unpack **unpack, struct pager *pager);
+
 /* ---- Looking inside ---- */
 
 struct store_stat {
 	uint64_t flushes, epoch;
 	/*
 	 * Where the file's pages are, by kind; they add up to file_pages exactly. retained: retired
-	 * pages, which older states, snapshots or an unfinished flush still hold back; metadata:
+	 * pages, which older states, snapshots or an unfinished flush still hold back; packed: packs of
+	 * such pages; metadata:
 	 * superblock, slots, system tree, records.
 	 */
-	uint64_t file_pages, live_pages, retained_pages, metadata_pages, free_pages;
+	uint64_t file_pages, live_pages, retained_pages, packed_pages, metadata_pages, free_pages;
 	const char *io_name;
 	bool holds_lock;
 	bool failed;

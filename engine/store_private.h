@@ -18,6 +18,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <stdatomic.h>
 
 #include "engine/history.h"
 #include "engine/record.h"
@@ -32,6 +33,9 @@ enum {
 	/* Async commits may hold back so many pages, or a quarter of what lives. */
 	HELD_PAGES = 4 << 20 >> PAGE_SHIFT,
 	LARGE_BYTES = 16 << 20,   /* a commit that writes more flushes its pages before its slot */
+	PACK_PATIENCE_MS = 20,    /* packing waits so long for a turn, then tries again later, */
+	PACK_AGAIN_MS = 20,
+	PACK_SLICE_MS = 100,      /* and looks after the flushes after so long */
 	WAITER_PATIENCE_US = 500, /* a thread that waited longer gets the next turn handed over */
 };
 
@@ -76,6 +80,7 @@ struct store {
 	int64_t (*clock)(void *ctx); /* NULL: the system's */
 	void *clock_ctx;
 
+	pthread_mutex_t packing; /* held by the thread that packs; taken before the turn */
 	pthread_mutex_t mutex;  /* guards all that follows */
 	pthread_cond_t flushed; /* a flush ended, or the store failed */
 
@@ -113,6 +118,9 @@ struct store {
 	int safe;
 	struct slot slot; /* its contents */
 	bool flushing;    /* no slot may be written now, but by who set it */
+
+	_Atomic bool pack_due; /* history_pack_due() when a turn last ended */
+	bool pack_failed;      /* it failed: not tried again by itself */
 
 	uint64_t held_pages; /* retired by what no flush covers yet: not to be reused until then */
 	int64_t async_since_ms; /* when the oldest unflushed async commit was submitted */
@@ -158,17 +166,6 @@ void store_unload(struct store *store);
 void store_log(struct store *store, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/*
- * It was received: every number above it may still come from its origin. So nothing is committed on
- * it that nobody asked for.
- */
-static inline bool store_is_copy(const struct state *s)
-{
-	static const uint8_t none[sizeof s->origin];
-
-	return memcmp(s->origin, none, sizeof none) != 0;
-}
-
 /* ---- flush.c (all with the mutex held; those that flush drop it meanwhile) ---- */
 
 int store_failed_error(void);
@@ -206,6 +203,11 @@ bool store_confirmed(const struct store *store);
  * mutex is not held.
  */
 int64_t give_back_tick(struct store *store, int64_t now_ms);
+
+/* ---- commit.c ---- */
+
+/* In a transaction: makes all durable, then frees what may go, as often as it takes. */
+int store_reclaim(struct txn *txn);
 
 /* ---- recover.c ---- */
 

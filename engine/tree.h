@@ -92,6 +92,7 @@ struct cursor {
 	const struct page *key_page;    /* whose prefix key[] begins with */
 	const uint8_t *ahead, *ahead_end; /* what of the next leaf has not been asked for */
 	struct {
+		struct page_ptr ptr;
 		const struct page *page;
 		uint32_t at, n;
 	} level[TREE_DEPTH_MAX];        /* [0] the leaf */

@@ -230,7 +230,7 @@ int tree_clear(struct dirty *d, struct tree *tree, const void *from, size_t from
 {
 	struct bound low = { .key = from, .len = from_len }, high = { .key = to, .len = to_len };
 	struct clear c = {
-		.d = d, .tree = tree, .pager = { d->file, d },
+		.d = d, .tree = tree, .pager = { .file = d->file, .dirty = d },
 		.pages_left = atomic_load_explicit(&d->file->pages, memory_order_relaxed) + d->n_pages,
 	};
 	*n = 0;

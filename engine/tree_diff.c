@@ -138,12 +138,29 @@ static void frame_bounds(const struct tree_diff *d, struct diff_frame *f)
 		                node_route(f->page, d->to, d->to_len) + 1;
 }
 
+/* Pages of a packed state do not last while others are read: the path is met again. */
+static int meet_path(struct tree_diff *d, struct diff_side *s)
+{
+	int r = 0;
+
+	if (likely(!s->pager.unpack))
+		return 0;
+	d->met[0] = NULL;
+	for (unsigned level = s->level; level < s->tree.depth && !r; level++)
+		r = tree_page(&s->pager, s->frame[level].ptr, level, &s->frame[level].page);
+	return r;
+}
+
 /* Into the subtree at the head. */
 static int enter(struct tree_diff *d, struct diff_side *s)
 {
-	struct diff_frame f = { .ptr = child_at(s, s->level) };
-	int r = tree_page(&s->pager, f.ptr, s->level - 1, &f.page);
+	struct diff_frame f = { 0 };
+	int r = meet_path(d, s);
 
+	if (r)
+		return r;
+	f.ptr = child_at(s, s->level);
+	r = tree_page(&s->pager, f.ptr, s->level - 1, &f.page);
 	if (!r)
 		r = check_fences(s, f.ptr, f.page);
 	if (r)
@@ -374,8 +391,12 @@ static int step(struct tree_diff *d, struct tree_change *change)
 int tree_diff_next(struct tree_diff *d, struct tree_change *change)
 {
 	struct diff_side *a = &d->side[DIFF_OLD], *b = &d->side[DIFF_NOW];
-	int r;
+	int r = meet_path(d, a);
 
+	if (!r)
+		r = meet_path(d, b);
+	if (r)
+		return r;
 	while (!a->ended && !b->ended) {
 		r = step(d, change);
 		if (r <= 0)

@@ -9,7 +9,7 @@
 
 int path_own_root(struct dirty *d, struct tree *tree, struct page **root)
 {
-	const struct pager pager = { d->file, d };
+	const struct pager pager = { .file = d->file, .dirty = d };
 	const struct page *page;
 	int r = tree_page(&pager, tree->root, tree->depth - 1, &page);
 	return r ? r : dirty_own(d, &tree->root, tree->class, root);
@@ -18,7 +18,7 @@ int path_own_root(struct dirty *d, struct tree *tree, struct page **root)
 int path_own_child(struct dirty *d, const struct tree *tree, struct page *parent, unsigned at,
                    struct page **child)
 {
-	const struct pager pager = { d->file, d };
+	const struct pager pager = { .file = d->file, .dirty = d };
 	const struct page *page;
 	struct page_ptr ptr = node_child_ptr(parent, at);
 	tree_hint(&pager, ptr);

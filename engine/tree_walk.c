@@ -62,6 +62,15 @@ static void check_fences(struct walk *w, unsigned level)
 	}
 }
 
+/* Pages of a packed state do not last while others are read: the path is met again. */
+static int meet_path(struct walk *w, unsigned level)
+{
+	int r = 0;
+	for (unsigned up = level; up < w->depth && !r; up++)
+		r = tree_page(w->pager, w->frame[up].ptr, up, &w->frame[up].page);
+	return r;
+}
+
 /* The page itself: readable, sound, with the right checksum now, not only when it was first met. */
 static int look(struct walk *w, struct page_ptr ptr, unsigned level, const struct page **page)
 {
@@ -165,6 +174,8 @@ int tree_walk(const struct pager *pager, const struct tree *tree,
 		return r < 0 ? r : 0;
 	while (!stop) {
 		struct frame *f = &w.frame[level];
+		if (pager->unpack && (r = meet_path(&w, level)) < 0)
+			return r;
 		if (level == 0 || f->at == f->page->n) {
 			leave(&w, level);
 			if (++level == w.depth)

@@ -451,7 +451,7 @@ int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, co
 
 int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len)
 {
-	const struct pager pager = { d->file, d };
+	const struct pager pager = { .file = d->file, .dirty = d };
 	struct path path;
 	struct cell cell;
 	int r = tree_get(&pager, tree, key, len, &cell);

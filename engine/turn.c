@@ -132,10 +132,11 @@ void turn_end(struct store *store)
 {
 	struct waiter *first = store->waiters;
 
-	if (store->history)
+	if (store->history) {
 		work_note(store);
-	if (store->history)
 		history_size(store->history, &store->size);
+		atomic_store(&store->pack_due, history_pack_due(store->history));
+	}
 	store->turn_taken = false;
 	if (first) {
 		if (now_us() - first->since_us > WAITER_PATIENCE_US) {

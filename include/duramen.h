@@ -226,35 +226,6 @@ typedef struct dur_value {
  */
 int dur_compare(const dur_value *a, const dur_value *b);
 
-/*
- * Encodes items[0 .. n), scalars and tuples, in FoundationDB's tuple encoding, byte for byte:
- * memcmp gives the bytes of two tuples the order of dur_compare(), a tuple that begins another
- * gives bytes that begin the other's. Decimals, times and references, which FoundationDB lacks,
- * take codes that it leaves to users; tags are left out. Bytes without limit; a key has at most
- * DUR_MAX_KEY.
- * buf takes at most cap bytes; *len is how many the encoding has. NULL and 0 only measure.
- * Errors: -ENOSPC (cap is too small; *len is set, buf is spoilt), DUR_E_TYPE (an item that is
- * neither), DUR_E_LIMIT (nested deeper than 32, an integer beyond 255 bytes, a decimal beyond 2,048
- * characters), DUR_E_MISUSE (a string that is not UTF-8, digits that are no number), DUR_E_RANGE (a
- * time's nanoseconds or zone).
- * Threads: any. Cost: a pass over the items, no allocation.
- * The encoding: github.com/apple/foundationdb, design/tuple.md.
- */
-int dur_pack(const dur_value *items, uint32_t n, void *buf, uint64_t cap, uint64_t *len);
-/*
- * The items that len bytes encode: the *n outermost ones in items[0 .. *n), those of tuples in
- * them behind these, cap in all. A big integer comes back as DUR_INT if it fits one.
- * Lives: what items point to is in src, in items and in scratch, and yours. Strings and bytes need
- * scratch for as many bytes as they have if a 00 is among them, numbers beyond int64 and decimals
- * for their text; so 3 * len always does where there are no decimals, each of which may take 2,048.
- * Errors: -ENOSPC (cap or scratch_bytes is too small: *n is how many items there are in all, the
- * message has the bytes), DUR_E_CORRUPT (not what dur_pack() makes: cut off, a second form of a
- * number, or a type that only FoundationDB has, such as its versionstamps and 4-byte floats).
- * Threads: any. Cost: two passes over the bytes; takes memory and frees it.
- */
-int dur_unpack(const void *src, uint64_t len, dur_value *items, uint32_t cap, uint32_t *n,
-               void *scratch, uint64_t scratch_bytes);
-
 /* ======== Errors ========
  *
  *	if ((rc = dur_attach(ws, "my-org/settings", 0, NULL, &p)) == -ENOENT)
@@ -851,6 +822,24 @@ int dur_names(dur_prefix *p, uint64_t skip, dur_state_name *out, uint32_t cap, u
  */
 int dur_keep(dur_prefix *p, const char *policy);
 
+/*
+ * Packs history now: pages that older states alone reach are rewritten as what differs from their
+ * successors, at some hundred bytes a commit instead of 16 KiB, and their space is free for new
+ * commits when it returns, but for what open snapshots still need. A writing process does the same
+ * by itself, in batches of some hundred commits; so this is for what is left over: before a file is
+ * copied or measured. Reading a packed state takes some microseconds a page more. What a retention
+ * of at most 4,096 states keeps is not packed, nor a copy that dur_receive() may still add states
+ * to.
+ *
+ * budget_ms: ends after the batch in which so much time is over; -1: no limit.
+ * DUR_NONE: nothing is left to pack. 0: there is more; call it again.
+ * Errors: DUR_E_READ_ONLY, DUR_E_LOCKED (as dur_begin()), DUR_E_CORRUPT (a retired page is damaged),
+ * -ENOSPC, those of dur_commit(). What was packed before an error stays packed.
+ * Threads: any, not one that has a transaction open on p (-EDEADLK); others may read and commit
+ * meanwhile. Cost: about 10 us a page, and a commit that holds nothing else for each batch.
+ */
+int dur_pack_history(dur_prefix *p, int budget_ms);
+
 /* ======== Backup ========
  *
  *	if ((rc = dur_snapshot(p, DUR_LATEST, NULL, &snap)) == 0)
@@ -947,7 +936,7 @@ typedef struct dur_problem { uint64_t page, state; const char *text; } dur_probl
  * Fills *out. Every byte of the file is of one kind, so live_bytes, retained_bytes, packed_bytes,
  * free_bytes and metadata_bytes add up to file_bytes exactly. live_bytes: pages of the newest
  * state; retained_bytes: pages that only older states need, or snapshots of them (dur_readers()
- * tells whose); packed_bytes: 0 until packing comes; free_bytes: to be used again; metadata_bytes:
+ * tells whose); packed_bytes: dur_pack_history() made them; free_bytes: to be used again; metadata_bytes:
  * what the library itself keeps: superblock, commit slots, the index of states, state records.
  * disk_bytes: what the file takes up on the disk; free space that was given back to the file system
  * is not in it.

@@ -2,9 +2,9 @@
 /*
  * Iterators over entries, and the frame of those over changes, which bring their own steps
  * (model/iter.h). What is left to give is a count, known from ranks when the iterator opens, so
- * that a step compares no keys. In a transaction a write makes the count and the cursor doubtful:
- * the iterator then finds its place again, behind the last key it gave, and counts anew within its
- * key bounds.
+ * that a step compares no keys. In a transaction a write makes the count and the cursor doubtful,
+ * in a packed state the reading of other pages does: the iterator then finds its place again,
+ * behind the last key it gave, and counts anew within its key bounds.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -134,6 +134,12 @@ static int iter_check(const dur_iter *it, bool changes)
 
 /* ---- Places ---- */
 
+/* In a transaction writes change pages, in a packed state others take their place in memory. */
+static bool pages_go(const dur_view *v)
+{
+	return v->kind == VIEW_TXN || v->pager.unpack;
+}
+
 /* Puts the cursor at a rank; the caller knows that there is such an entry. */
 static int place(dur_iter *it, uint64_t rank)
 {
@@ -162,7 +168,7 @@ static int bound_at(dur_iter *it, uint64_t rank, uint8_t *bound, size_t *len)
 	return rc;
 }
 
-/* In a transaction: part and skip narrow the key bounds themselves. */
+/* Where pages go: part and skip narrow the key bounds themselves. */
 static int fix_bounds(dur_iter *it)
 {
 	struct selection *s = &it->range;
@@ -231,7 +237,7 @@ int dur_scan(dur_coll c, const dur_range *r, dur_iter **out)
 	if (!it)
 		return error_system(ENOMEM, "opening an iterator");
 	rc = range_select(c, r, &it->range);
-	if (rc == 0 && c.view->kind == VIEW_TXN)
+	if (rc == 0 && pages_go(c.view))
 		rc = fix_bounds(it);
 	if (rc == 0) {
 		it->reverse = it->range.reverse;
@@ -290,7 +296,7 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 		return rc;
 	if (unlikely(it->arena.chunks != NULL))
 		key_arena_reset(&it->arena);
-	bool keep = v->kind == VIEW_TXN;
+	bool keep = pages_go(v);
 	cursor_entry(&it->cursor, key || keep ? &bytes : NULL, &len, value ? &cell : NULL);
 	if (keep) {
 		memcpy(it->last, bytes, len);
@@ -338,7 +344,7 @@ int dur_seek(dur_iter *it, const dur_value *key)
 	it->left = high > low ? high - low : 0;
 	if (it->left > it->limit)
 		it->left = it->limit;
-	if (it->view->kind == VIEW_TXN) { /* should writes come before the next step */
+	if (pages_go(it->view)) { /* should writes come before the next step */
 		memcpy(it->last, k.bytes, k.len);
 		it->last_len = k.len;
 		it->resume = AT_LAST;

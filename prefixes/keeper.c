@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keeper: one background thread for each page file that this process writes. It makes async commits
- * durable in time, confirms the newest state after idleness and lets the lock go when others want it. It
- * rests while nothing is due, so that a process that stopped writing has no timer running.
+ * durable in time, packs history, confirms the newest state after idleness and lets the lock go when
+ * others want it. It rests while nothing is due, so that a process that stopped writing has no timer
+ * running.
  */
 #include <errno.h>
 #include <signal.h>
@@ -47,11 +48,13 @@ static void *keeper_run(void *arg)
 
 		/* said before looking: a commit made after the look finds it and wakes us */
 		atomic_store(&s->keeper_rest, KEEPER_RESTS);
+		atomic_store(&s->keeper_packs, false);
 		pthread_mutex_unlock(&s->keeper_mutex);
 		if (store_tick(s->store, &next_ms) < 0)
 			s->host.log(s->host.ctx, LOG_ERR, error_text());
 		pthread_mutex_lock(&s->keeper_mutex);
-		if (s->keeper_ends || atomic_load(&s->keeper_rest) == KEEPER_WORKS)
+		if (s->keeper_ends || atomic_load(&s->keeper_rest) == KEEPER_WORKS ||
+		    atomic_load(&s->keeper_packs))
 			continue;
 		if (next_ms < 0) {
 			pthread_cond_wait(&s->keeper_wake, &s->keeper_mutex);
@@ -69,10 +72,11 @@ static void *keeper_run(void *arg)
 
 int keeper_wake(struct shared *s, bool async)
 {
+	bool packs = store_pack_due(s->store) && !atomic_exchange(&s->keeper_packs, true);
 	sigset_t all, before;
 	int rc = 0;
 
-	if (atomic_load(&s->keeper_rest) < (async ? KEEPER_NAPS : KEEPER_RESTS))
+	if (!packs && atomic_load(&s->keeper_rest) < (async ? KEEPER_NAPS : KEEPER_RESTS))
 		return 0;
 	pthread_mutex_lock(&s->keeper_mutex);
 	atomic_store(&s->keeper_rest, KEEPER_WORKS);

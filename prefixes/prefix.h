@@ -54,7 +54,8 @@ struct dur_view {
 	struct tree  tree;
 	struct txn  *txn;
 	uint64_t state;
-	uint64_t writes;                /* counts writing calls: iterators look */
+	uint64_t writes;                /* counts what makes pages go: writing calls, unpack */
+	struct unpack *unpack;          /* for packed states; kept from one life to the next */
 	struct coord_pin pin, old_pin;
 	uint64_t newest, newest_record; /* of a snapshot: the state that pin holds, and its record */
 	dur_iter *iters;                /* model: open ones */

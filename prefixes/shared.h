@@ -36,6 +36,7 @@ struct shared {
 	pthread_t       keeper;
 	bool            keeper_runs, keeper_ends;
 	_Atomic int     keeper_rest;    /* enum keeper_rest */
+	_Atomic bool    keeper_packs;   /* it was told that there is history to pack */
 	uint32_t        async_ms;       /* an async commit is on disk after this */
 };
 

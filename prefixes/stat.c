@@ -48,6 +48,7 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 		.live_bytes = engine.live_pages << PAGE_SHIFT,
 		.retained_bytes = engine.retained_pages << PAGE_SHIFT,
 		.free_bytes = engine.free_pages << PAGE_SHIFT,
+		.packed_bytes = engine.packed_pages << PAGE_SHIFT,
 		.metadata_bytes = engine.metadata_pages << PAGE_SHIFT,
 		.disk_bytes = (uint64_t)st.st_blocks * 512,
 		.commits = newest.commits,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/unpack.h"
 #include "engine/utf8.h"
 #include "prefixes/prefix.h"
 
@@ -66,6 +67,10 @@ static inline void view_give(dur_view *v)
 
 	v->kind = VIEW_CLOSED;
 	v->stamp++;
+	if (unlikely(v->pager.unpack != NULL)) {
+		unpack_rest(v->unpack);
+		v->pager.unpack = NULL;
+	}
 	if (likely(atomic_compare_exchange_strong_explicit(&p->pool[my_place()], &none, v,
 	                                                   memory_order_release, memory_order_relaxed)))
 		return;
@@ -110,6 +115,7 @@ void views_free(dur_prefix *p)
 	for (dur_view *v = p->views, *next; v; v = next) {
 		next = v->next_made;
 		key_arena_free(&v->arena);
+		unpack_free(v->unpack);
 		free(v->nth);
 		free(v);
 	}
@@ -172,6 +178,8 @@ static int open_old(dur_view *v, uint64_t state, const struct state *known, uint
 		then = *known;
 	else if (rc == 0)
 		rc = store_find(s->store, &now, state, &then);
+	if (rc == 0)
+		rc = store_pager(s->store, &now, state, &v->writes, &v->unpack, &v->pager);
 	if (rc < 0)
 		return rc;
 	v->tree = then.catalog;
@@ -246,7 +254,8 @@ static inline int finish_snapshot(dur_view *v, int rc, dur_view **snap)
 		return rc;
 	}
 	v->kind = VIEW_SNAPSHOT;
-	v->pager = (struct pager){ .file = store_file(v->prefix->shared->store) };
+	if (likely(!v->pager.unpack))
+		v->pager = (struct pager){ .file = store_file(v->prefix->shared->store) };
 	v->catalog = &v->tree;
 	v->txn = NULL;
 	*snap = v;

@@ -337,6 +337,7 @@ START_TEST(begin)
 	REFUSED(DUR_E_READ_ONLY, dur_begin(reading, NULL, &v));
 	ck_assert_ptr_null(v);
 	REFUSED(DUR_E_READ_ONLY, dur_keep(reading, "last:1"));
+	REFUSED(DUR_E_READ_ONLY, dur_pack_history(reading, -1));
 	EXPECT(0, dur_detach(reading));
 	EXPECT(0, dur_begin(p, NULL, &v)); /* all these took no lock */
 	dur_close(v);
@@ -648,6 +649,7 @@ START_TEST(history)
 	EXPECT(0, dur_states(p, 0, 0, NULL, 0, &n));
 	ck_assert_uint_eq(n, 0);
 	MISUSED(dur_keep(NULL, "all"));
+	MISUSED(dur_pack_history(NULL, -1));
 	MISUSED(dur_keep(p, NULL));
 	MISUSED(dur_keep(p, ""));
 	MISUSED(dur_keep(p, "some"));

@@ -151,7 +151,7 @@ static unsigned tree_pages(unsigned levels, unsigned fanout)
 /* Reads the tree as a view of the transaction does; *leaf: the next one's salt. Counts pages. */
 static unsigned verify(struct page_ptr ptr, unsigned level, unsigned *leaf)
 {
-	struct pager pager = { file, &d };
+	struct pager pager = { .file = file, .dirty = &d };
 	const struct page *page;
 	unsigned n = 1;
 	ck_assert_msg(!page_get(&pager, ptr, &page), "%s", error_text());
@@ -197,7 +197,7 @@ START_TEST(a_new_page_is_empty_but_for_its_header)
 	struct page_ptr ptr;
 	struct page *page;
 	const struct page *found;
-	struct pager pager = { file, &d };
+	struct pager pager = { .file = file, .dirty = &d };
 	for (unsigned round = 0; round < 3; round++) {
 		ck_assert_int_eq(dirty_new(&d, PAGE_BRANCH, 2, CLASS_DATA, &ptr, &page), 0);
 		ck_assert(ptr.no & PAGE_DIRTY);
@@ -231,6 +231,8 @@ START_TEST(a_published_page_is_copied_once_and_retired)
 	ck_assert_int_eq(dirty_own(&d, &ptr, CLASS_SYSTEM, &page), 0);
 	ck_assert(ptr.no & PAGE_DIRTY);
 	ck_assert_uint_eq(page->birth, STATE);
+	ck_assert_uint_eq(page->steps, before->steps + 1);
+	page->steps = before->steps; /* but for this one byte it is the same */
 	ck_assert(
 		!memcmp((const uint8_t *)page + 24, (const uint8_t *)before + 24, PAGE_SIZE - 24));
 	ck_assert_int_eq(dirty_own(&d, &ptr, CLASS_SYSTEM, &again), 0);

@@ -241,6 +241,42 @@ START_TEST(idleness_of_a_copy)
 }
 END_TEST
 
+/* Nor does packing, by itself or asked for. Once somebody commits, it is a copy no more, and packs. */
+START_TEST(a_copy_does_not_pack)
+{
+	struct store_received received = { .time_ns = INT64_MAX / 2 };
+	struct state made;
+	uint64_t pages;
+	int next_ms = 0;
+
+	memcpy(received.origin, ORIGIN, sizeof ORIGIN);
+	machine_make(&m, kit_seed(), "all");
+	ok(process_attach(&m, &p));
+	for (uint64_t n = 2; n < 1200; n++) {
+		struct commit_options one = { .async = n % 500 != 0, .received = &received };
+		struct txn *txn;
+		ok(store_begin_at(p.store, n, 1000, 0, &txn));
+		ok(values_put(txn, (unsigned)n % KIT_RUN_KEYS, (uint32_t)n));
+		ok(store_commit(txn, &one, &made));
+	}
+	ck_assert(!store_pack_due(p.store));
+	ok(store_pack(p.store, STORE_PACK_ALL, 1000, -1, &pages));
+	ck_assert_uint_eq(pages, 0);
+	for (int i = 0; i < 5 && next_ms >= 0; i++) {
+		ok(store_tick(p.store, &next_ms));
+		kit_sleep_ms(next_ms > 0 && next_ms < 100 ? (unsigned)next_ms : 0);
+	}
+	ck_assert_uint_eq(machine_words(&m).visible, made.number);
+	ok(process_commit(&p, 1, 12345, false, &made));
+	ck_assert(store_pack_due(p.store));
+	ok(store_pack(p.store, STORE_PACK_ALL, 1000, -1, &pages));
+	ck_assert_uint_gt(pages, 1000);
+	ok(process_check(&p));
+	ok(process_detach(&p));
+	machine_free(&m);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("received");
@@ -254,6 +290,7 @@ int main(void)
 	tcase_add_test(t, own_commits_are_not_lost);
 	tcase_add_test(t, maintenance_of_a_copy);
 	tcase_add_test(t, idleness_of_a_copy);
+	tcase_add_test(t, a_copy_does_not_pack);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -437,7 +437,7 @@ static void use_damaged(struct bed *b, struct file *file, enum shape shape)
 	size_t len;
 	ck_assert_int_eq(dirty_open(&d, file, b->state + 1, 0, &host), 0);
 	dirty_root(&d, &tree.root);
-	struct pager pager = { file, &d };
+	struct pager pager = { .file = file, .dirty = &d };
 	for (unsigned i = 0; i < 300; i++) {
 		len = make_key(b, shape, key);
 		ck_assert(fine(tree_get(&pager, &tree, key, len, &cell)));

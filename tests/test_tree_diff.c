@@ -239,7 +239,7 @@ START_TEST(random_trees_differ_as_their_arrays_do)
 			uint64_t s = random_below(&b.seed, STATES + 2);
 			*(side ? &p.now : &p.old) = &past[s];
 			*(side ? &p.now_pager : &p.old_pager) = (struct pager){
-				b.file, s == STATES + 1 && b.writing ? &b.dirty : NULL,
+				.file = b.file, .dirty = s == STATES + 1 && b.writing ? &b.dirty : NULL,
 			};
 		}
 		check_ranges(&b, &p, (enum shape)_i);
@@ -282,7 +282,7 @@ START_TEST(equal_contents_in_other_pages_do_not_differ)
 	other = remember(&b);
 	p.old = &one;
 	p.now = &other;
-	p.old_pager = p.now_pager = (struct pager){ b.file, NULL };
+	p.old_pager = p.now_pager = (struct pager){ .file = b.file };
 	ck_assert_uint_gt(check_pair(&p), 0);
 	p.bounds.back = true;
 	check_pair(&p);
@@ -313,7 +313,7 @@ static void load(struct bed *b, uint64_t n)
 static uint64_t count_rows(struct bed *b, const struct tree *old, const struct tree *now, bool back,
                            uint64_t *pages)
 {
-	const struct pager pager = { b->file, NULL };
+	const struct pager pager = { .file = b->file };
 	struct tree_change c;
 	struct tree_diff d;
 	uint64_t n = 0;
@@ -378,7 +378,7 @@ START_TEST(a_range_reads_no_more_than_it_holds)
 
 	bed_open(&b, seed);
 	load(&b, 50000);
-	struct pager pager = { b.file, NULL };
+	struct pager pager = { .file = b.file };
 	struct tree none = { 0 };
 	put_be64(from, 30000);
 	put_be64(to, 30010);
@@ -420,7 +420,7 @@ static void damage(struct bed *b, uint64_t no)
 static void use_damaged(struct bed *b, struct file *file, const struct tree *old,
                         const struct tree *now, bool back)
 {
-	const struct pager pager = { file, NULL };
+	const struct pager pager = { .file = file };
 	uint8_t last[TREE_KEY_MAX];
 	struct tree_change c;
 	struct tree_diff d;

@@ -18,7 +18,7 @@ trap finish EXIT
 cd "$scratch" || exit 1
 unset DURAMEN_ROOT
 TAB=$(printf '\t')
-commands="create ls drop put get del scan load dump log diff restore keep name unname names wait watch stat readers check backup receive compact"
+commands="create ls drop put get del scan load dump log diff restore keep name unname names wait watch stat readers check backup receive compact pack"
 
 # ---- Words of this test ----
 
@@ -440,7 +440,7 @@ is "log --plot: thick columns end" 44 "$(echo "$out" | sed -n 9p | tr -d '\n' | 
 COLUMNS=30 run log demo --plot
 is "log --plot: never below 40" 40 "$(echo "$out" | awk '{ if (length > n) n = length } END { print n }')"
 seq 1 300 | sed 's/.*/{"key":&,"value":0}/' > 300.ndjson
-ok "create grown" "" create grown
+ok "create grown" "" create grown --keep last:1000
 ok "load grown" "" load grown --batch 1 --async 300.ndjson
 COLUMNS=52 run log grown --plot
 is "log --plot: 301 states in 40 columns: title" "grown: 301 states, 8 to a column" "$(echo "$out" | head -n 1)"
@@ -779,6 +779,22 @@ is "watch of changes ends cleanly on SIGTERM" "0 " "$? $(cat watch.err)"
 is "it printed whole lines" "$(wc -l < follow)" "$(grep -c '^{"state":.*}$' follow)"
 for i in $(seq 1 100); do "$DURAMEN" put changing /k "$i" --async; done
 no "watch of a state that is gone" 1 "state $start is no longer retained*" watch changing "" --after "$start"
+
+# ---- Packing ----
+
+"$DURAMEN" create packed
+"$DURAMEN" put packed /k '"first"'
+first=$(newest packed)
+for n in 1 2 3 4 5 6; do "$DURAMEN" put packed /k "$n"; done
+ok "pack" "" pack packed
+ok "a packed state" '"first"' get packed /k --at "$first"
+ok "the newest one" 6 get packed /k
+run stat packed --json
+has "stat: packed bytes" '*"packed_bytes":4096,*' "$out"
+ok "what is packed is sound" "packed is sound" check packed --history
+ok "pack again" "" pack packed
+no "pack nothing" 3 "there is no prefix nosuch*" pack nosuch
+ok "drop it" "" drop packed
 
 # ---- Two processes ----
 

@@ -119,7 +119,7 @@ void bed_close(struct bed *b)
 
 struct pager bed_pager(struct bed *b)
 {
-	return (struct pager){ b->file, b->writing ? &b->dirty : NULL };
+	return (struct pager){ .file = b->file, .dirty = b->writing ? &b->dirty : NULL };
 }
 
 void bed_begin(struct bed *b)

@@ -10,7 +10,7 @@ extern const struct command cmd_put, cmd_get, cmd_del, cmd_scan;
 extern const struct command cmd_load, cmd_dump;
 extern const struct command cmd_log, cmd_diff, cmd_restore;
 extern const struct command cmd_wait, cmd_watch;
-extern const struct command cmd_backup, cmd_receive, cmd_compact;
+extern const struct command cmd_backup, cmd_receive, cmd_compact, cmd_pack;
 extern const struct command cmd_keep, cmd_name, cmd_unname, cmd_names;
 extern const struct command cmd_stat, cmd_readers, cmd_check;
 
