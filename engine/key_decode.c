@@ -19,6 +19,32 @@ static int corrupt(const char *what)
 	return error_set(DUR_E_CORRUPT, "a key or tuple is damaged: %s", what);
 }
 
+/* A code that is none of ours. FoundationDB's others are told from damage. */
+static int unknown_code(uint8_t code)
+{
+	const char *what = NULL;
+
+	switch (code) {
+	case 0x03:
+	case 0x04: what = "a nested tuple in the form given up before 05"; break;
+	case 0x0a:
+	case 0x1e: what = "an integer of a reserved form"; break;
+	case 0x20: what = "a 4-byte float"; break;
+	case 0x22: what = "a long double"; break;
+	case 0x23:
+	case 0x24: what = "a decimal in a form that does not sort"; break;
+	case 0x25: what = "a true in the form given up before 27"; break;
+	case 0x31: what = "a 64-bit identifier"; break;
+	case 0x32:
+	case 0x33: what = "a versionstamp"; break;
+	default: return corrupt("a type code that does not exist");
+	}
+	return error_set(DUR_E_CORRUPT,
+	                 "a key or tuple holds %s (code %02x): FoundationDB knows it, Duramen does"
+	                 " not",
+	                 what, code);
+}
+
 /* Bytes up to the 00 that ends them. Without an escape they stay where they are. */
 static int get_escaped(const uint8_t **at, const uint8_t *end, struct key_arena *scratch,
                        dur_value *out)
@@ -144,7 +170,7 @@ static int get_item(const uint8_t **at, const uint8_t *end, struct key_arena *sc
 		out->type = code == KEY_UUID ? DUR_UUID : code == KEY_REF ? DUR_REF : DUR_WEAK;
 		memcpy(out->id, p, 16);
 		return 0;
-	default: return corrupt("a type code that does not exist");
+	default: return unknown_code(code);
 	}
 }
 

@@ -226,6 +226,35 @@ typedef struct dur_value {
  */
 int dur_compare(const dur_value *a, const dur_value *b);
 
+/*
+ * Encodes items[0 .. n), scalars and tuples, in FoundationDB's tuple encoding, byte for byte:
+ * memcmp gives the bytes of two tuples the order of dur_compare(), a tuple that begins another
+ * gives bytes that begin the other's. Decimals, times and references, which FoundationDB lacks,
+ * take codes that it leaves to users; tags are left out. Bytes without limit; a key has at most
+ * DUR_MAX_KEY.
+ * buf takes at most cap bytes; *len is how many the encoding has. NULL and 0 only measure.
+ * Errors: -ENOSPC (cap is too small; *len is set, buf is spoilt), DUR_E_TYPE (an item that is
+ * neither), DUR_E_LIMIT (nested deeper than 32, an integer beyond 255 bytes, a decimal beyond 2,048
+ * characters), DUR_E_MISUSE (a string that is not UTF-8, digits that are no number), DUR_E_RANGE (a
+ * time's nanoseconds or zone).
+ * Threads: any. Cost: a pass over the items, no allocation.
+ * The encoding: github.com/apple/foundationdb, design/tuple.md.
+ */
+int dur_pack(const dur_value *items, uint32_t n, void *buf, uint64_t cap, uint64_t *len);
+/*
+ * The items that len bytes encode: the *n outermost ones in items[0 .. *n), those of tuples in
+ * them behind these, cap in all. A big integer comes back as DUR_INT if it fits one.
+ * Lives: what items point to is in src, in items and in scratch, and yours. Strings and bytes need
+ * scratch for as many bytes as they have if a 00 is among them, numbers beyond int64 and decimals
+ * for their text; so 3 * len always does where there are no decimals, each of which may take 2,048.
+ * Errors: -ENOSPC (cap or scratch_bytes is too small: *n is how many items there are in all, the
+ * message has the bytes), DUR_E_CORRUPT (not what dur_pack() makes: cut off, a second form of a
+ * number, or a type that only FoundationDB has, such as its versionstamps and 4-byte floats).
+ * Threads: any. Cost: two passes over the bytes; takes memory and frees it.
+ */
+int dur_unpack(const void *src, uint64_t len, dur_value *items, uint32_t cap, uint32_t *n,
+               void *scratch, uint64_t scratch_bytes);
+
 /* ======== Errors ========
  *
  *	if ((rc = dur_attach(ws, "my-org/settings", 0, NULL, &p)) == -ENOENT)
