@@ -185,7 +185,7 @@ static int page_meet(const struct file *file, struct page_ptr ptr, const struct 
 		return page_damaged(ptr, "the page bears another number");
 	if (page->birth != ptr.birth)
 		return page_damaged(ptr, "the page was written by another state");
-	if (page_kind(page) != PAGE_LEAF && page_kind(page) != PAGE_BRANCH)
+	if (!page_is_node(page))
 		return page_damaged(ptr, "this is not a page of a tree");
 	const char *why;
 	return node_check(page, &why) ? page_damaged(ptr, why) : 0;

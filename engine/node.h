@@ -100,7 +100,8 @@ struct node_entry {
 
 /*
  * Verifies all that this module and the tree rely on within a page (kind, level, bounds, lengths,
- * order, overlaps, accounting), so that nothing checks bounds later. 0, or DUR_E_CORRUPT with *why:
+ * order, overlaps, accounting), so that nothing checks bounds later; pages of positional trees
+ * (seq_page.h) too. 0, or DUR_E_CORRUPT with *why:
  * a text without page number. Cost: some ns an entry.
  */
 int node_check(const struct page *page, const char **why);

@@ -11,6 +11,7 @@
 
 #include "duramen.h"
 #include "engine/run.h"
+#include "engine/seq_page.h"
 
 struct check {
 	const struct page *page;
@@ -155,6 +156,8 @@ static bool check_apart(struct check *c)
 int node_check(const struct page *page, const char **why)
 {
 	struct check c = { .page = page, .falling = true, .lowest = PAGE_SIZE };
+	if (page_kind(page) >= PAGE_SEQ_LEAF && page_kind(page) <= PAGE_ROPE_LEAF)
+		return seq_page_check(page, why);
 	bool good = check_header(&c);
 	for (unsigned i = 0; good && i < page->n; i++)
 		good = check_entry(&c, i);

@@ -11,7 +11,7 @@
  *       22    1  kind (enum page_kind)
  *       23    1  level: 0 leaf, 1 the branch above leaves, ...
  *       24    2  n: entries
- *       26    2  capacity: slots there is room for
+ *       26    2  capacity: slots there is room for (this and the prefix: keyed nodes only, else 0)
  *       28    2  heap: offset of the lowest byte of the heap, which grows down
  *       30    2  holes: dead bytes inside the heap (zeroed)
  *       32    2  prefix length: bytes that all keys of the node share; they end the page
@@ -38,6 +38,9 @@ enum page_kind {
 	PAGE_BRANCH = 2,
 	PAGE_RUN = 3,           /* first page of a large value */
 	PAGE_RECORD = 4,        /* first page of a state record */
+	PAGE_SEQ_LEAF = 5,      /* of a list: cells by position (seq_page.h) */
+	PAGE_SEQ_BRANCH = 6,    /* of a list or a rope */
+	PAGE_ROPE_LEAF = 7,     /* of a rope: bytes */
 };
 
 /* Longest chain of patches from a packed page to one that is whole. */
@@ -80,6 +83,13 @@ static inline unsigned page_kind(const struct page *p)
 static inline unsigned page_level(const struct page *p)
 {
 	return (unsigned)(p->no_kind_level >> 56);
+}
+
+/* Of a keyed or a positional tree. */
+static inline bool page_is_node(const struct page *p)
+{
+	unsigned kind = page_kind(p);
+	return kind != PAGE_RUN && kind != PAGE_RECORD && kind >= PAGE_LEAF && kind <= PAGE_ROPE_LEAF;
 }
 
 static inline void page_set_id(struct page *p, uint64_t no, unsigned kind, unsigned level)
