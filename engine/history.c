@@ -388,12 +388,14 @@ struct visit_kept {
 	uint64_t pages;
 };
 
-static int visit_kept(void *ctx, const struct retired *retired, uint64_t death)
+static int visit_kept(void *ctx, uint64_t holder, const struct pending *e)
 {
 	struct visit_kept *visit = ctx;
+	struct retired r = { .no = e->no, .birth = e->birth, .n = e->n, .class = CLASS_DATA };
 
-	visit->pages += retired->n;
-	return visit->visitor->retired(visit->visitor->ctx, retired, death);
+	(void)holder;
+	visit->pages += e->n;
+	return visit->visitor->retired(visit->visitor->ctx, &r, e->death);
 }
 
 static int visit_dead(void *ctx, uint64_t death, const struct cell *cell)
@@ -412,6 +414,7 @@ static int visit_dead(void *ctx, uint64_t death, const struct cell *cell)
 int history_visit(struct file *file, const struct record *newest, const struct history_visitor *visitor)
 {
 	const struct pager pager = { .file = file };
+	const struct kept_range everything = { .holder_to = UINT64_MAX, .born_until = UINT64_MAX };
 	struct visit_kept kept = { .visitor = visitor };
 	struct history *h = NULL;
 	uint64_t start, n;
@@ -430,7 +433,7 @@ int history_visit(struct file *file, const struct record *newest, const struct h
 		rc = history_each(&pager, &h->tree, KEY_DEAD, h->drained + 1, UINT64_MAX, visit_dead,
 		                  (void *)visitor);
 	if (rc == 0)
-		rc = history_each_kept(file, &h->tree, visit_kept, &kept);
+		rc = history_each_kept(&pager, &h->tree, &everything, visit_kept, &kept);
 	if (rc == 0 && kept.pages != h->kept_pages)
 		rc = history_damaged("the number of pages that kept states hold");
 	for (size_t i = 0; rc == 0 && i < h->n_recent; i++)

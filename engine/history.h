@@ -182,6 +182,15 @@ int history_holds(struct file *file, const struct record *newest, uint64_t numbe
 int history_held(struct file *file, const struct record *newest, struct store_holding *pins, size_t n,
                  uint64_t *pages);
 
+/*
+ * pages[i]: what would be free, but for pins, if names[i] went; 0 where something else keeps its
+ * state too.
+ */
+int history_names_held(struct file *file, const struct record *newest,
+                       const struct state_name *names, size_t n, uint64_t *pages);
+/* Pages that states below the range hold, as of the last fold. */
+int history_kept_pages(struct file *file, const struct record *newest, uint64_t *pages);
+
 /* ---- For check: every page that is not reachable, as of a record ---- */
 
 struct history_visitor {

@@ -163,14 +163,26 @@ int  history_numbers_push(struct numbers *numbers, uint64_t number);
 bool history_numbers_have(const struct numbers *numbers, uint64_t number);
 /* A kept state in [birth, death); death is at most the oldest of the range. */
 int  history_kept_in(struct history *history, uint64_t birth, uint64_t death, bool *kept);
+/* The retained states next to a kept one; *previous 0: there is none before it. */
+int  history_kept_beside(struct history *history, uint64_t state, uint64_t *previous, uint64_t *next);
 
 /* ---- history_sparse.c: pages that kept states hold ---- */
 int  history_sparse_fold(struct history *history, struct txn *txn, const struct history_change *change);
 void history_sparse_undo(struct history *history);
 /* The fold stands. */
 int  history_sparse_folded(struct history *history, uint64_t state);
-int  history_each_kept(struct file *file, const struct tree *system,
-                       int (*visit)(void *ctx, const struct retired *retired, uint64_t death), void *ctx);
+/* Of entries under 'K': those whose holder is in [from, to), born in (after, until]. */
+struct kept_range {
+	uint64_t holder_from, holder_to, born_after, born_until;
+};
+/* Nonzero from visit ends it and is returned, but 1. */
+int  history_each_kept(const struct pager *pager, const struct tree *tree,
+                       const struct kept_range *range,
+                       int (*visit)(void *ctx, uint64_t holder, const struct pending *entry),
+                       void *ctx);
+/* The youngest state of the index before a number; 0: none. */
+int  history_state_before(const struct pager *pager, const struct tree *tree, uint64_t number,
+                          uint64_t *out);
 
 /* ---- history_space.c ---- */
 int  history_free_add(struct history *history, uint64_t no, uint64_t n);

@@ -459,6 +459,27 @@ int history_kept_in(struct history *history, uint64_t birth, uint64_t death, boo
 	return rc < 0 ? rc : 0;
 }
 
+int history_kept_beside(struct history *history, uint64_t state, uint64_t *previous, uint64_t *next)
+{
+	const struct pager pager = { .file = history->file };
+	struct first_kept first = { 0 };
+	const struct numbers *gap = &history->gap;
+	uint64_t end = state < history->kept_below ? state : history->kept_below;
+	size_t at = numbers_at(gap, state), after = numbers_at(gap, state + 1);
+	int rc = 0;
+
+	*previous = at ? gap->of[at - 1] : 0;
+	*next = after < gap->n ? gap->of[after] : history->recent[history->n_recent - 1].oldest;
+	if (!at && history->n_low)
+		rc = history_state_before(&pager, &history->tree, end, previous);
+	if (rc == 0 && history->n_low && state + 1 < history->kept_below)
+		rc = history_each(&pager, &history->tree, KEY_STATE, state + 1, history->kept_below - 1,
+		                  note_state, &first);
+	if (first.number)
+		*next = first.number;
+	return rc < 0 ? rc : 0;
+}
+
 int history_retained_between(struct history *history, uint64_t birth, uint64_t death, bool *retained)
 {
 	const struct state *newest = &history->recent[history->n_recent - 1];

@@ -51,10 +51,48 @@ static int kept_decode(const void *key, size_t len, const struct cell *cell, uin
 	return 0;
 }
 
+int history_each_kept(const struct pager *pager, const struct tree *tree,
+                      const struct kept_range *range,
+                      int (*visit)(void *ctx, uint64_t holder, const struct pending *entry),
+                      void *ctx)
+{
+	struct cursor *c = malloc(sizeof *c);
+	uint8_t seek[KEPT_KEY];
+	int rc;
+
+	if (!c)
+		return error_system(ENOMEM, "reading the system tree");
+	cursor_open(c, pager, tree);
+	rc = cursor_seek(c, seek, kept_key(seek, range->holder_from, range->born_after + 1, 0));
+	while (rc == 0) {
+		struct pending entry;
+		struct cell cell;
+		uint64_t holder = 0;
+		const void *key;
+		size_t len;
+		cursor_entry(c, &key, &len, &cell);
+		if (*(const uint8_t *)key != KEY_KEPT)
+			break;
+		rc = kept_decode(key, len, &cell, &holder, &entry);
+		if (rc < 0 || holder >= range->holder_to)
+			break;
+		if (entry.birth <= range->born_after || entry.birth > range->born_until) {
+			holder += entry.birth > range->born_until;
+			rc = cursor_seek(c, seek, kept_key(seek, holder, range->born_after + 1, 0));
+			continue;
+		}
+		rc = visit(ctx, holder, &entry);
+		if (rc == 0)
+			rc = cursor_next(c);
+	}
+	free(c);
+	return rc == 1 ? 0 : rc;
+}
+
 /* ---- States of the index as the transaction has it ---- */
 
-/* The youngest before number; 0: none. */
-static int state_before(const struct pager *pager, const struct tree *tree, uint64_t number, uint64_t *out)
+int history_state_before(const struct pager *pager, const struct tree *tree, uint64_t number,
+                         uint64_t *out)
 {
 	struct cursor *c = malloc(sizeof *c);
 	uint8_t key[SYSTEM_KEY_MAX];
@@ -161,7 +199,7 @@ static int hold(struct history *history, struct txn *txn)
 
 	for (size_t i = q->head; i < q->n && rc == 0; i++) {
 		struct pending *e = &q->items[i];
-		rc = state_before(&pager, &txn->system, e->death, &holder);
+		rc = history_state_before(&pager, &txn->system, e->death, &holder);
 		e->held = rc == 0 && holder >= e->birth;
 		if (!e->held)
 			continue;
@@ -176,43 +214,19 @@ static int hold(struct history *history, struct txn *txn)
 	return rc;
 }
 
-/* Finds entries that no state holds any more: of those around a dropped one, at most LOOSE_ENTRIES in all. */
-static int find_loose(struct history *history, const struct pager *pager, const struct tree *tree,
-                      uint64_t dropped, uint64_t previous, uint64_t next, struct numbers *holders)
-{
-	struct queue *loose = &history->sparse.loose;
-	struct cursor *c = malloc(sizeof *c);
-	uint8_t seek[KEPT_KEY];
-	int rc;
+struct find_loose {
+	struct queue *loose;
+	struct numbers *holders;
+};
 
-	if (!c)
-		return error_system(ENOMEM, "letting go of a state");
-	cursor_open(c, pager, tree);
-	rc = cursor_seek(c, seek, kept_key(seek, dropped, previous + 1, 0));
-	while (rc == 0 && loose->n < LOOSE_ENTRIES) {
-		struct pending entry;
-		struct cell cell;
-		uint64_t holder;
-		const void *key;
-		size_t len;
-		cursor_entry(c, &key, &len, &cell);
-		if (*(const uint8_t *)key != KEY_KEPT)
-			break;
-		rc = kept_decode(key, len, &cell, &holder, &entry);
-		if (rc < 0 || holder >= next)
-			break;
-		if (entry.birth <= previous) {
-			rc = cursor_seek(c, seek, kept_key(seek, holder, previous + 1, 0));
-			continue;
-		}
-		rc = history_queue_push(loose, &entry);
-		if (rc == 0)
-			rc = history_numbers_push(holders, holder);
-		if (rc == 0)
-			rc = cursor_next(c);
-	}
-	free(c);
-	return rc < 0 ? rc : 0;
+static int add_loose(void *ctx, uint64_t holder, const struct pending *entry)
+{
+	struct find_loose *found = ctx;
+	int rc = history_queue_push(found->loose, entry);
+
+	if (rc == 0)
+		rc = history_numbers_push(found->holders, holder);
+	return rc < 0 ? rc : found->loose->n == LOOSE_ENTRIES ? 2 : 0;
 }
 
 /* Moves the entries found from 'K' to 'L'. */
@@ -241,14 +255,18 @@ static int settle_dropped(struct history *history, struct txn *txn, uint64_t num
 	struct some_states next;
 	uint8_t key[SYSTEM_KEY_MAX];
 	uint64_t previous;
-	int rc = state_before(&pager, &txn->system, number, &previous);
+	int rc = history_state_before(&pager, &txn->system, number, &previous);
 
 	if (rc == 0)
 		rc = states_from(&pager, &txn->system, number, 1, &next);
-	if (rc == 0)
-		rc = find_loose(history, &pager, &txn->system, number, previous,
-		                next.n ? next.of[0].number : UINT64_MAX, &holders);
-	if (rc == 0)
+	if (rc == 0) {
+		struct find_loose found = { &history->sparse.loose, &holders };
+		const struct kept_range around = { .holder_from = number,
+			.holder_to = next.n ? next.of[0].number : UINT64_MAX,
+			.born_after = previous, .born_until = UINT64_MAX };
+		rc = history_each_kept(&pager, &txn->system, &around, add_loose, &found);
+	}
+	if (rc >= 0)
 		rc = let_go(history, txn, from, &holders);
 	free(holders.of);
 	if (rc == 0 && history->sparse.loose.n < LOOSE_ENTRIES) {
@@ -388,37 +406,4 @@ uint64_t history_work_mark(const struct history *history)
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		mark = (mark ^ parts[i]) * 0x9e3779b97f4a7c15;
 	return mark;
-}
-
-/* ---- Looking at all of it ---- */
-
-int history_each_kept(struct file *file, const struct tree *system,
-                      int (*visit)(void *ctx, const struct retired *retired, uint64_t death), void *ctx)
-{
-	const struct pager pager = { .file = file };
-	struct cursor *c = malloc(sizeof *c);
-	uint8_t first[SYSTEM_KEY_MAX];
-	int rc;
-
-	if (!c)
-		return error_system(ENOMEM, "reading the system tree");
-	cursor_open(c, &pager, system);
-	for (rc = cursor_seek(c, first, history_key(first, KEY_KEPT, 0)); rc == 0;) {
-		struct pending e;
-		struct cell cell;
-		uint64_t holder;
-		const void *key;
-		size_t len;
-		cursor_entry(c, &key, &len, &cell);
-		if (*(const uint8_t *)key != KEY_KEPT)
-			break;
-		rc = kept_decode(key, len, &cell, &holder, &e);
-		if (rc == 0)
-			rc = visit(ctx, &(struct retired){ .no = e.no, .birth = e.birth, .n = e.n,
-				.class = CLASS_DATA }, e.death);
-		if (rc == 0)
-			rc = cursor_next(c);
-	}
-	free(c);
-	return rc == 1 ? 0 : rc;
 }

@@ -254,6 +254,23 @@ int store_held(struct store *store, const struct state *newest, struct store_hol
 	return rc < 0 ? rc : history_held(store->file, &record, pins, n, pages);
 }
 
+int store_names_held(struct store *store, const struct state *newest,
+                     const struct state_name *names, size_t n, uint64_t *pages)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_names_held(store->file, &record, names, n, pages);
+}
+
+int store_kept(struct store *store, const struct state *newest, uint64_t *pages)
+{
+	struct record record;
+	int rc = newest_read(store, newest, &record);
+
+	return rc < 0 ? rc : history_kept_pages(store->file, &record, pages);
+}
+
 static void pages_by_kind(const struct store *store, const struct state *newest,
                           uint64_t packed_pages, struct store_stat *out)
 {

@@ -330,6 +330,15 @@ struct store_holding {
 int store_held(struct store *store, const struct state *newest, struct store_holding *pins, size_t n,
                uint64_t *pages, uint32_t holders);
 
+/*
+ * pages[i]: what would be free, but for pins, if names[i] went; 0 where something else keeps its state
+ * too. Costs what a writer's start does, if one of the states is a kept one, and what these hold.
+ */
+int store_names_held(struct store *store, const struct state *newest, const struct state_name *names,
+                     size_t n, uint64_t *pages);
+/* Pages that states below the range hold, as of the last fold. */
+int store_kept(struct store *store, const struct state *newest, uint64_t *pages);
+
 struct store_problem {
 	uint64_t page, state;
 	const char *text;

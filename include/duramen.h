@@ -690,7 +690,7 @@ typedef struct dur_state_info {
 } dur_state_info;
 typedef struct dur_state_name {
 	char     name[64];
-	uint64_t state;
+	uint64_t state, held_bytes;     /* what only this name holds back */
 } dur_state_name;
 
 /*
@@ -826,7 +826,11 @@ int dur_name(dur_prefix *p, const char *name, uint64_t state);
 int dur_unname(dur_prefix *p, const char *name);
 /*
  * Lists names in the order of their bytes, after the first skip, with their states. *n < cap: that
- * was the end. Threads: any. Cost: O(log states + cap).
+ * was the end. held_bytes: what could be used again if the name went and no snapshot of its state
+ * were open; 0 while the retention or another name keeps that state too. Packed pages, which several
+ * states share, are not in it.
+ * Threads: any. Cost: O(log states + cap), and where a name alone keeps its state a look at the
+ * retired pages, some ms.
  */
 int dur_names(dur_prefix *p, uint64_t skip, dur_state_name *out, uint32_t cap, uint32_t *n);
 /*
@@ -947,8 +951,8 @@ typedef struct dur_prefix_stat {
 	uint64_t commits, flushes, epoch;
 	uint32_t writer_pid;                            /* 0: none */
 	uint32_t readers;
-	uint64_t metadata_bytes, disk_bytes;
-	uint64_t reserved[6];
+	uint64_t metadata_bytes, disk_bytes, kept_bytes;
+	uint64_t reserved[5];
 } dur_prefix_stat;
 typedef struct dur_reader {
 	uint32_t pid, views;
@@ -965,8 +969,10 @@ typedef struct dur_problem { uint64_t page, state; const char *text; } dur_probl
  * Fills *out. Every byte of the file is of one kind, so live_bytes, retained_bytes, packed_bytes,
  * free_bytes and metadata_bytes add up to file_bytes exactly. live_bytes: pages of the newest
  * state; retained_bytes: pages that only older states need, or snapshots of them (dur_readers()
- * tells whose); packed_bytes: dur_pack_history() made them; free_bytes: to be used again; metadata_bytes:
- * what the library itself keeps: superblock, commit slots, the index of states, state records.
+ * and dur_names() tell whose); kept_bytes: of them, what names and every: keep beyond the rest of
+ * the policy, as of the last fold; packed_bytes: dur_pack_history() made them; free_bytes: to be
+ * used again; metadata_bytes: what the library itself keeps: superblock, commit slots, the index of
+ * states, state records.
  * disk_bytes: what the file takes up on the disk; free space that was given back to the file system
  * is not in it.
  * commits: since it was created; flushes: by this process; epoch: how often a writer took over from

@@ -107,25 +107,31 @@ int dur_names(dur_prefix *p, uint64_t skip, dur_state_name *out, uint32_t cap, u
 	struct coord_pin pin;
 	struct state newest;
 	struct state_name *list;
+	uint64_t *held;
 	uint32_t found = 0;
 	int rc = prefix_newest(p, &pin, &newest);
 
 	if (rc < 0)
 		return rc;
 	list = malloc((cap ? cap : 1) * sizeof *list);
+	held = malloc((cap ? cap : 1) * sizeof *held);
 	if (!n || (cap && !out))
 		rc = error_set(DUR_E_MISUSE, "dur_names() needs room for what it finds");
-	else if (!list)
+	else if (!list || !held)
 		rc = error_system(ENOMEM, "listing names");
 	if (rc == 0)
 		rc = store_names(p->shared->store, &newest, skip, list, cap, &found);
+	if (rc == 0)
+		rc = store_names_held(p->shared->store, &newest, list, found, held);
 	for (uint32_t i = 0; i < found && rc == 0; i++) {
-		out[i] = (dur_state_name){ .state = list[i].state };
+		out[i] = (dur_state_name){ .state = list[i].state,
+			.held_bytes = held[i] << PAGE_SHIFT };
 		memcpy(out[i].name, list[i].name, sizeof out[i].name);
 	}
 	if (rc == 0)
 		*n = found;
 	free(list);
+	free(held);
 	coord_unpin(p->shared->coord, &pin);
 	return rc;
 }

@@ -19,6 +19,7 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 	struct state newest;
 	struct state oldest;
 	struct stat st;
+	uint64_t kept = 0;
 	uint32_t readers = 0, n = 0;
 	int rc = prefix_newest(p, &pin, &newest);
 
@@ -29,6 +30,8 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 		goto out;
 	}
 	rc = store_stat(p->shared->store, &newest, &engine);
+	if (rc == 0)
+		rc = store_kept(p->shared->store, &newest, &kept);
 	if (rc == 0 && fstat(store_file(p->shared->store)->fd, &st) < 0)
 		rc = error_system(errno, "looking at prefix %s", p->name);
 	if (rc == 0)
@@ -50,6 +53,7 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 		.free_bytes = engine.free_pages << PAGE_SHIFT,
 		.packed_bytes = engine.packed_pages << PAGE_SHIFT,
 		.metadata_bytes = engine.metadata_pages << PAGE_SHIFT,
+		.kept_bytes = kept << PAGE_SHIFT,
 		.disk_bytes = (uint64_t)st.st_blocks * 512,
 		.commits = newest.commits,
 		.flushes = engine.flushes,

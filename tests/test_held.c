@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What dur_readers() says is kept for a process alone: exactly what becomes free when that process
- * lets go.
+ * lets go. What dur_names() says is kept for a name: exactly the pages that its state reaches and
+ * no other retained one does.
  */
+#include "prefixes/prefix.h"
 #include "remote.h"
 
 #include <inttypes.h>
@@ -197,6 +199,141 @@ START_TEST(what_very_many_snapshots_hold)
 }
 END_TEST
 
+/* ---- Names ---- */
+
+/* How many retained states reach a page, and one that does. */
+struct reached {
+	uint64_t states, state;
+};
+
+struct survey {
+	struct reached *pages;
+	uint64_t n, state;
+};
+
+static int survey_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
+{
+	struct survey *s = ctx;
+
+	(void)level;
+	for (uint64_t i = 0; i < n; i++) {
+		HOLDS(ptr.no + i < s->n, "page %" PRIu64, ptr.no + i);
+		s->pages[ptr.no + i].states++;
+		s->pages[ptr.no + i].state = s->state;
+	}
+	return 0;
+}
+
+/* Bytes that a state reaches and no other retained one does, by looking at every page of all. */
+static uint64_t reached_by_one(uint64_t state)
+{
+	static dur_state_info list[2000];
+	struct survey s = { .n = file_bytes(kit_path("root/held.dur")) >> PAGE_SHIFT };
+	const struct tree_visitor visitor = { .ctx = &s, .page = survey_page };
+	uint64_t pages = 0;
+	uint32_t n;
+	dur_view *v;
+
+	s.pages = calloc(s.n, sizeof *s.pages);
+	HOLDS(s.pages, "memory");
+	EXPECT(0, dur_states(p, 0, 0, list, 2000, &n));
+	ck_assert_uint_lt(n, 2000);
+	for (uint32_t i = 0; i < n; i++) {
+		EXPECT(0, dur_snapshot(p, list[i].state, NULL, &v));
+		s.state = list[i].state;
+		EXPECT(0, tree_walk(&v->pager, v->catalog, &visitor));
+		dur_close(v);
+	}
+	for (uint64_t i = 0; i < s.n; i++)
+		pages += s.pages[i].states == 1 && s.pages[i].state == state;
+	free(s.pages);
+	return pages << PAGE_SHIFT;
+}
+
+static const dur_state_name *named(const char *name)
+{
+	static dur_state_name list[16];
+	uint32_t n;
+
+	EXPECT(0, dur_names(p, 0, list, 16, &n));
+	for (uint32_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return &list[i];
+	HOLDS(false, "there is no name %s", name);
+	return NULL;
+}
+
+static void name_holds(const char *name)
+{
+	const dur_state_name *one = named(name);
+	uint64_t all = reached_by_one(one->state);
+
+	HOLDS(one->held_bytes == all, "%s, state %" PRIu64 ": %" PRIu64 ", its own pages %" PRIu64,
+	      name, one->state, one->held_bytes, all);
+}
+
+static void write_times(unsigned commits)
+{
+	while (commits-- > 0)
+		write_some(1 + (unsigned)kit_random(&rng) % 20);
+}
+
+/* Before folds and after some; between two names, with a neighbour that goes. */
+START_TEST(what_a_name_holds)
+{
+	dur_prefix_stat stat;
+	dur_state_name one;
+	char name[8] = "a";
+
+	p = prefix_attach(ws, NAME, "last:3");
+	write_some(3000);
+	for (; *name < 'f'; ++*name) {
+		EXPECT(0, dur_name(p, name, DUR_LATEST));
+		ck_assert_uint_eq(named(name)->held_bytes, 0); /* last: keeps it too */
+		write_times(3 + (unsigned)kit_random(&rng) % 90);
+		name_holds(name);
+		ck_assert_uint_gt(named(name)->held_bytes, 0);
+	}
+	write_times(300);
+	for (*name = 'a'; *name < 'f'; ++*name)
+		name_holds(name);
+	EXPECT(0, dur_unname(p, "c")); /* what b or d shared with it alone is theirs */
+	name_holds("b");
+	name_holds("d");
+	write_times(300);
+	name_holds("b");
+	name_holds("d");
+	EXPECT(0, dur_stat(p, &stat));
+	ck_assert_uint_ge(stat.kept_bytes, named("b")->held_bytes + named("d")->held_bytes);
+	ck_assert_uint_le(stat.kept_bytes, stat.retained_bytes);
+	one = *named("d");
+	EXPECT(0, dur_name(p, "d-again", one.state)); /* neither alone */
+	ck_assert_uint_eq(named("d")->held_bytes, 0);
+	ck_assert_uint_eq(named("d-again")->held_bytes, 0);
+	EXPECT(0, dur_unname(p, "d"));
+	name_holds("d-again");
+	EXPECT(0, dur_keep(p, "all")); /* keeps them from now on too */
+	ck_assert_uint_eq(named("d-again")->held_bytes, 0);
+}
+END_TEST
+
+/* A series that keeps the state anyway; a name of a state that it does not keep. */
+START_TEST(what_a_name_holds_beside_a_series)
+{
+	p = prefix_attach(ws, NAME, "last:3,every:1w");
+	write_some(2000);
+	EXPECT(0, dur_name(p, "here", DUR_LATEST));
+	write_times(40);
+	name_holds("here");
+	ck_assert_uint_gt(named("here")->held_bytes, 0);
+	EXPECT(0, dur_keep(p, "last:3,every:1s"));
+	EXPECT(0, dur_name(p, "series", DUR_LATEST));
+	usleep(1100000); /* the next commit is in another second */
+	write_times(40);
+	ck_assert_uint_eq(named("series")->held_bytes, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("held");
@@ -207,6 +344,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, what_several_hold);
 	tcase_add_test(tc, what_retention_keeps_too);
 	tcase_add_test(tc, what_very_many_snapshots_hold);
+	tcase_add_test(tc, what_a_name_holds);
+	tcase_add_test(tc, what_a_name_holds_beside_a_series);
 	suite_add_tcase(s, tc);
 	return s;
 }

@@ -995,9 +995,15 @@ ok "keep: changes" "" keep kept last:1
 for i in 6 7 8; do run put kept /n "$i"; done
 ok "a named state stays" 4 get kept /n --at four
 run names kept
-is "names" "five four" "$(echo "$out" | awk '{ print $2 }' | xargs)"
+is "names" "five four" "$(echo "$out" | awk '{ print $4 }' | xargs)"
 run names kept --json
 is "names --json" "five four" "$(echo "$out" | jq -r .name | xargs)"
+is "names: each holds some pages" "true true" "$(echo "$out" | jq '.held_bytes >= 4096' | xargs)"
+names=$(echo "$out" | jq -c '{name,state,held_bytes}' | xargs)
+run stat kept --json
+is "stat: as names" "$names" "$(echo "$out" | jq -c '.held[]' | xargs)"
+run stat kept
+has "stat: a name" '*held back *by name, state *: five*' "$out"
 run log kept
 is "log: names" "[five] [four]" "$(echo "$out" | awk '$6 { print $6 }' | xargs)"
 run log kept --json

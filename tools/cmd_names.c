@@ -13,12 +13,15 @@
 
 static void print_name(const dur_state_name *n, bool json)
 {
+	char held[BYTES_TEXT];
+
 	if (!json) {
-		printf("%10" PRIu64 "  ", n->state);
+		printf("%10" PRIu64 "  %10s  ", n->state, bytes_format(n->held_bytes, held));
 		print_last_column(n->name);
 		return;
 	}
-	json_print(json_pack("{s:s,s:I}", "name", n->name, "state", (json_int_t)n->state));
+	json_print(json_pack("{s:s,s:I,s:I}", "name", n->name, "state", (json_int_t)n->state,
+	                     "held_bytes", (json_int_t)n->held_bytes));
 }
 
 static int run(const struct args *args)
@@ -29,7 +32,7 @@ static int run(const struct args *args)
 	int status = context_open(&s, args, DUR_READ_ONLY);
 
 	if (status == 0 && !args->json)
-		print_titles("     STATE  NAME");
+		print_titles("     STATE        HELD  NAME");
 	for (uint64_t skip = 0; status == 0 && n == AT_ONCE; skip += n) {
 		int rc = dur_names(s.prefix, skip, list, AT_ONCE, &n);
 		if (rc < 0)
@@ -47,8 +50,8 @@ const struct command cmd_names = {
 	.summary = "list the names of states",
 	.operands = { "PREFIX" },
 	.required = 1,
-	.about = "Prints one line a name: the state that has it, and the name. Each is good for\n"
-		 "--at.",
+	.about = "Prints one line a name: the state that has it, how many bytes are kept for this\n"
+		 "name alone, and the name. Each is good for --at.",
 	.options = options,
 	.examples = "  duramen names demo\n"
 		    "  duramen names demo --json | jq -r .name",

@@ -56,16 +56,44 @@ static int add_readers(dur_prefix *p, json_t *pins)
 	return rc;
 }
 
-static void print_readers(const json_t *pins)
+/* The names that alone keep a state, and what goes with each. */
+static int add_names(dur_prefix *p, json_t *pins)
+{
+	dur_state_name list[AT_ONCE];
+	uint32_t n = AT_ONCE;
+	int rc = 0;
+
+	for (uint64_t skip = 0; rc == 0 && n == AT_ONCE; skip += n) {
+		rc = dur_names(p, skip, list, AT_ONCE, &n);
+		for (uint32_t i = 0; rc == 0 && i < n; i++)
+			if (list[i].held_bytes)
+				json_array_append_new(pins,
+					json_pack("{s:s,s:I,s:I}", "name", list[i].name, "state",
+				                  (json_int_t)list[i].state, "held_bytes",
+				                  (json_int_t)list[i].held_bytes));
+	}
+	return rc;
+}
+
+static void print_held(const json_t *pins)
 {
 	char text[BYTES_TEXT];
+	const char *name;
 	size_t i;
 	json_t *pin;
 
 	json_array_foreach(pins, i, pin) {
 		uint64_t held = (uint64_t)json_integer_value(json_object_get(pin, "held_bytes"));
-		printf("%-16s%s by process %" JSON_INTEGER_FORMAT ", from state %"
-		       JSON_INTEGER_FORMAT " on\n", i ? "" : "held back", bytes_format(held, text),
+		printf("%-16s%s by ", i ? "" : "held back", bytes_format(held, text));
+		name = json_string_value(json_object_get(pin, "name"));
+		if (name) {
+			printf("name, state %" JSON_INTEGER_FORMAT ": ",
+			       json_integer_value(json_object_get(pin, "state")));
+			print_last_column(name);
+			continue;
+		}
+		printf("process %" JSON_INTEGER_FORMAT ", from state %"
+		       JSON_INTEGER_FORMAT " on\n",
 		       json_integer_value(json_object_get(pin, "pid")),
 		       json_integer_value(json_object_get(pin, "oldest")));
 	}
@@ -83,6 +111,7 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, json_t *pins,
 		{ "file_bytes", "file", KIND_BYTES, s->file_bytes },
 		{ "live_bytes", "  newest state", KIND_BYTES, s->live_bytes },
 		{ "retained_bytes", "  older states", KIND_BYTES, s->retained_bytes },
+		{ "kept_bytes", "    kept states", KIND_BYTES, s->kept_bytes },
 		{ "packed_bytes", "  packed", KIND_BYTES, s->packed_bytes },
 		{ "free_bytes", "  free", KIND_BYTES, s->free_bytes },
 		{ "metadata_bytes", "  metadata", KIND_BYTES, s->metadata_bytes },
@@ -112,7 +141,7 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, json_t *pins,
 	print_text("io", s->io);
 	for (unsigned i = 0; i < n; i++)
 		print_field(&fields[i]);
-	print_readers(pins);
+	print_held(pins);
 	json_decref(pins);
 }
 
@@ -127,6 +156,8 @@ static int run(const struct args *args)
 		int rc = dur_stat(s.prefix, &stat);
 		if (rc == 0)
 			rc = add_readers(s.prefix, pins);
+		if (rc == 0)
+			rc = add_names(s.prefix, pins);
 		if (rc == 0)
 			rc = dur_snapshot(s.prefix, DUR_LATEST, NULL, &s.view);
 		if (rc == 0)
@@ -149,9 +180,10 @@ const struct command cmd_stat = {
 	.required = 1,
 	.about = "Prints the states, the sizes and the processes of a prefix. The file's bytes\n"
 		 "belong to the newest state, to older states only (packed or not), are free to be\n"
-		 "used, or hold what the library itself keeps. \"on the disk\" leaves out what was\n"
-		 "given back to the file system. Last comes what each reading process alone holds\n"
-		 "back.",
+		 "used, or hold what the library itself keeps. \"kept states\" is what names and\n"
+		 "every: keep beyond the rest of the policy. \"on the disk\" leaves out what was\n"
+		 "given back to the file system. Last comes what each reading process, and each\n"
+		 "name, alone holds back.",
 	.options = options,
 	.examples = "  duramen stat demo\n"
 		    "  duramen stat demo --json | jq .file_bytes",
