@@ -72,14 +72,26 @@ int tree_get_many(const struct pager *pager, const struct tree *tree, const stru
 /* Entries before key; 0: key is there, 1: it is not (rank set all the same). */
 int tree_rank(const struct pager *pager, const struct tree *tree, const void *key, size_t len,
               uint64_t *rank);
+/* The lowest page that a tree leads both bounds of some keys to. */
+struct tree_place {
+	struct page_ptr page;
+	unsigned level;
+};
 /*
- * Since when the keys from `from` to `to`, both included (to == from: that one key), have not
- * changed: in every state from *since to the tree's own they are what they are in this one.
- * UINT64_MAX: nothing is known but of this state. Of one key the cell too: bytes NULL, and 1, if it
- * is not there; of more keys both mean nothing. O(log n); tree_since.c says why it is so.
+ * Since when the keys from `from` to `to`, both included (to == from: that one key; key NULL: no
+ * bound), have not changed: in every state from *since to the tree's own they are what they are in
+ * this one. UINT64_MAX: nothing is known but of this state. Of one key the cell too: bytes NULL, and
+ * 1, if it is not there; of more keys both mean nothing. O(log n); tree_since.c says why it is so.
  */
 int tree_since(const struct pager *pager, const struct tree *tree, const struct tree_key *from,
-               const struct tree_key *to, uint64_t *since, struct cell *cell);
+               const struct tree_key *to, uint64_t *since, struct tree_place *place,
+               struct cell *cell);
+/*
+ * Whether an older state's tree leads the same bounds to that place: then the keys have not changed
+ * since it. If a state does, so do those after it up to the one that the place is of. O(log n).
+ */
+int tree_leads(const struct pager *pager, const struct tree *tree, const struct tree_key *from,
+               const struct tree_key *to, const struct tree_place *place, bool *leads);
 
 /*
  * A cursor keeps its path and prefetches the next leaf; no allocation. It is at an entry, or before the

@@ -60,21 +60,12 @@ static void side_close(struct side *s)
 static int look(struct log *l, struct side *s)
 {
 	const struct selection *r = &l->range;
-	struct tree_key low = { l->key.bytes, l->key.len }, high = low;
-	int rc;
+	const struct tree_key one = { l->key.bytes, l->key.len };
+	const struct tree_key low = { r->bounded_low ? r->keys.lo : NULL, r->keys.lo_len };
+	const struct tree_key high = { r->bounded_high ? r->keys.hi : NULL, r->keys.hi_len };
 
-	if (!l->one) {
-		low = (struct tree_key){ r->keys.lo, r->keys.lo_len };
-		high = (struct tree_key){ r->keys.hi, r->keys.hi_len };
-	}
-	s->since = s->state.number;
-	if (!l->one && (!r->bounded_low || !r->bounded_high))
-		return 0; /* there is always a leaf that reaches beyond */
-	rc = tree_since(&s->view->pager, s->view->catalog, &low, l->one ? &low : &high, &s->since,
-	                &s->cell);
-	if (s->since > s->state.number)
-		s->since = s->state.number;
-	return rc < 0 ? rc : 0;
+	return walk_since(l->walk, s->view, &s->state, l->one ? &one : &low, l->one ? &one : &high,
+	                  &s->since, &s->cell);
 }
 
 /* The newest retained state below a number. 1: there is none. */

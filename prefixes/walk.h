@@ -25,6 +25,16 @@ int  walk_open(dur_prefix *p, struct walk **walk);
 void walk_close(struct walk *walk);
 /* Opens the newest retained state below a number; *state tells of it. 1: there is none. */
 int  walk_before(struct walk *walk, uint64_t number, dur_view **view, struct state *state);
+/*
+ * Since when the keys of an open state (bounds as of tree_since()) are what they are in it, as far as
+ * retained states tell: at most the state's own number. Of one key the cell too; bytes NULL: it is
+ * not there. Opens another state where a page alone does not tell, a few at most.
+ */
+int  walk_since(struct walk *walk, const dur_view *view, const struct state *state,
+                const struct tree_key *from, const struct tree_key *to, uint64_t *since,
+                struct cell *cell);
+/* How many states it has opened. */
+uint64_t walk_opened(const struct walk *walk);
 /* Tells of the oldest retained state above a number, without opening it. 1: there is none. */
 int  walk_after(struct walk *walk, uint64_t number, struct state *state);
 

@@ -7,6 +7,7 @@
  */
 #include "prefix_kit.h"
 #include "prefixes/prefix.h"
+#include "prefixes/walk.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -374,13 +375,15 @@ static void since_holds(unsigned moment, unsigned from, unsigned to)
 	const struct moment *m = &moments[moment];
 	uint8_t low_buf[40], high_buf[40];
 	struct tree_key low = encoded(from, low_buf), high = encoded(to, high_buf);
+	struct tree_place place;
 	struct cell cell;
 	uint64_t since;
 	dur_view *v;
 	int rc;
 
 	EXPECT(0, dur_snapshot(p, m->state, NULL, &v));
-	rc = tree_since(&v->pager, v->catalog, &low, from == to ? &low : &high, &since, &cell);
+	rc = tree_since(&v->pager, v->catalog, &low, from == to ? &low : &high, &since,
+	                &place, &cell);
 	ck_assert_int_ge(rc, 0);
 	if (from == to) {
 		ck_assert_int_eq(rc == 0, m->of[from] != 0);
@@ -412,6 +415,67 @@ START_TEST(since_when)
 		}
 	}
 	HOLDS(told > 500, "%u", told);
+}
+END_TEST
+
+/* ---- What logs cost ---- */
+
+/* How many states are opened to follow some keys through all of history; a look reads one path. */
+static uint64_t looked_at(const struct tree_key *low, const struct tree_key *high)
+{
+	uint64_t below = UINT64_MAX, opened;
+	struct state state;
+	struct walk *walk;
+	struct cell cell;
+	dur_view *v;
+
+	EXPECT(0, walk_open(p, &walk));
+	while (MUST(walk_before(walk, below, &v, &state)) == 0) {
+		EXPECT(0, walk_since(walk, v, &state, low, high, &below, &cell));
+		ck_assert_uint_le(below, state.number);
+		dur_close(v);
+	}
+	opened = walk_opened(walk);
+	walk_close(walk);
+	return opened;
+}
+
+/*
+ * Random puts; each writes one leaf in fifty or more. So whoever follows keys of one leaf, the keys
+ * before or behind all others too, must not look at many states, though each has another root.
+ */
+START_TEST(few_states_are_looked_at)
+{
+	static const struct tree_key open_end = { 0 };
+	enum { COMMITS = 2000 };
+	uint8_t low_buf[40], high_buf[40];
+	struct tree_key first, last;
+	dur_view *txn;
+
+	begin("all");
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	for (unsigned k = 101; k < KEYS - 100; k += 2)
+		put(txn, k, new_value(k));
+	EXPECT(0, dur_commit(txn, NULL, NULL));
+	dur_close(txn);
+	for (unsigned i = 0; i < COMMITS; i++) {
+		unsigned k = 101 + 2 * (unsigned)below((KEYS - 200) / 2);
+		EXPECT(0, dur_begin(p, NULL, &txn));
+		put(txn, k, new_value(k));
+		EXPECT(0, dur_commit(txn, &(dur_commit_options){ .flags = DUR_ASYNC }, NULL));
+		dur_close(txn);
+	}
+	first = encoded(0, low_buf);
+	last = encoded(KEYS - 1, high_buf);
+	ck_assert_uint_lt(looked_at(&first, &first), COMMITS / 4);
+	ck_assert_uint_lt(looked_at(&last, &last), COMMITS / 4);
+	ck_assert_uint_lt(looked_at(&open_end, &first), COMMITS / 4);
+	ck_assert_uint_lt(looked_at(&last, &open_end), COMMITS / 4);
+	for (unsigned i = 0; i < 30; i++) {
+		first = encoded((unsigned)below(KEYS), low_buf);
+		uint64_t looks = looked_at(&first, &first);
+		HOLDS(looks < COMMITS / 4, "%" PRIu64 " states of %d", looks, COMMITS);
+	}
 }
 END_TEST
 
@@ -635,6 +699,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, since_when);
+	tcase_add_test(t, few_states_are_looked_at);
 	tcase_add_test(t, every_state_kept);
 	tcase_add_loop_test(t, few_states_kept, 0, 4);
 	tcase_add_loop_test(t, named_states_kept, 0, 2);
