@@ -14,6 +14,7 @@
 
 #include "duramen.h"
 #include "engine/dirty_private.h"
+#include "engine/grow.h"
 #include "internal/error.h"
 
 /*
@@ -42,9 +43,11 @@ static struct dirty_private *private_of(const struct dirty *d)
 	return d->extra;
 }
 
+static const char no_room[] = "a transaction's pages need more memory than there is";
+
 static int no_memory(void)
 {
-	return error_system(ENOMEM, "a transaction's pages need more memory than there is");
+	return error_system(ENOMEM, "%s", no_room);
 }
 
 int dirty_open(struct dirty *d, struct file *file, uint64_t state, uint64_t limit_bytes,
@@ -79,6 +82,8 @@ void dirty_close(struct dirty *d)
 	free(x->iov);
 	free(x->writes);
 	free(x->chunk);
+	free(x->frames);
+	free(x->places);
 	free(x);
 	free(d->pages);
 	free(d->retired);
@@ -114,31 +119,13 @@ void dirty_root(struct dirty *d, struct page_ptr *root)
 
 /* ---- Buffers and indexes ---- */
 
-/* realloc for *array to hold n more than *cap's use; doubles. */
-static int grow_array(void *array, size_t *cap, size_t need, size_t size)
-{
-	void *old, *fresh;
-	size_t cap_new = *cap ? *cap : 32;
-	if (need <= *cap)
-		return 0;
-	while (cap_new < need)
-		cap_new *= 2;
-	memcpy(&old, array, sizeof old);
-	fresh = realloc(old, cap_new * size);
-	if (!fresh)
-		return no_memory();
-	memcpy(array, &fresh, sizeof fresh);
-	*cap = cap_new;
-	return 0;
-}
-
 static int slab_new(struct dirty_private *x)
 {
 	size_t n = x->n_slabs < 3 ? (size_t)SLAB_FIRST << x->n_slabs : SLAB_MOST;
-	int r = grow_array(&x->slabs, &x->cap_slabs, x->n_slabs + 1, sizeof *x->slabs);
+	int r = grow_array(&x->slabs, &x->cap_slabs, x->n_slabs + 1, sizeof *x->slabs, no_room);
 	if (!r)
 		r = grow_array(&x->spare, &x->cap_spare, (x->n_slabs + 1) * SLAB_MOST,
-		               sizeof(struct page *));
+		               sizeof(struct page *), no_room);
 	if (r)
 		return r;
 	uint8_t *slab = aligned_alloc(PAGE_SIZE, n * PAGE_SIZE);
@@ -160,9 +147,9 @@ static int index_room(struct dirty *d)
 	size_t cap = d->cap_pages, cap_next = d->cap_pages, need = (size_t)d->n_pages + 1;
 	int r = need > UINT32_MAX / 2 ? no_memory() : 0;
 	if (!r)
-		r = grow_array(&x->next_index, &cap_next, need, sizeof *x->next_index);
+		r = grow_array(&x->next_index, &cap_next, need, sizeof *x->next_index, no_room);
 	if (!r)
-		r = grow_array(&d->pages, &cap, need, sizeof *d->pages);
+		r = grow_array(&d->pages, &cap, need, sizeof *d->pages, no_room);
 	if (!r)
 		d->cap_pages = (uint32_t)cap;
 	return r;
@@ -225,7 +212,7 @@ int dirty_new(struct dirty *d, unsigned kind, unsigned level, enum page_class cl
 
 static int retired_room(struct dirty *d)
 {
-	return grow_array(&d->retired, &d->cap_retired, d->n_retired + 1, sizeof *d->retired);
+	return grow_array(&d->retired, &d->cap_retired, d->n_retired + 1, sizeof *d->retired, no_room);
 }
 
 static void retire(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_class class)

@@ -10,56 +10,98 @@
 
 #include "duramen.h"
 #include "engine/dirty_private.h"
-#include "engine/node.h"
+#include "engine/grow.h"
+#include "engine/refs.h"
 #include "internal/error.h"
 
-/* Enters a dirty page. */
-static int walk_enter(struct dirty *d, struct dirty_walk *walk, struct page_ptr ptr)
+/* In a place: the page there is to be looked into for references. */
+enum { PLACE_LOOK = 1 << 15 };
+
+/* The places of the dirty pages that a page names, the last one first. */
+static int walk_refs(struct dirty_private *x, const struct page *page)
 {
-	uint64_t index = ptr.no & ~PAGE_DIRTY;
-	if (walk->depth == TREE_DEPTH_MAX || index >= d->n_pages || !d->pages[index])
-		return error_set(DUR_E_CORRUPT,
-		                 "a transaction's tree is deeper than %d levels, or points "
-		                 "to a page that it gave up; close the transaction",
-		                 TREE_DEPTH_MAX);
-	walk->level[walk->depth].page = d->pages[index];
-	walk->level[walk->depth].index = (uint32_t)index;
-	walk->level[walk->depth++].at = 0;
+	struct page_refs it;
+	struct page_ref ref;
+	size_t from = x->n_places;
+
+	page_refs_open(&it, page);
+	while (page_refs_next(&it, &ref) == 0) {
+		if (!(ref.ptr.no & PAGE_DIRTY))
+			continue;
+		int r = grow_array(&x->places, &x->cap_places, x->n_places + 1, sizeof *x->places,
+		                   "walking over a transaction's pages");
+		if (r)
+			return r;
+		/* A leaf is looked into only where its cells may name pages. */
+		bool look = ref.level || ref.refs;
+		x->places[x->n_places++] = (uint16_t)(ref.at | (look ? PLACE_LOOK : 0));
+	}
+	for (size_t low = from, high = x->n_places; low + 1 < high; low++) {
+		uint16_t swap = x->places[low];
+		x->places[low] = x->places[--high];
+		x->places[high] = swap;
+	}
 	return 0;
+}
+
+/* Enters a dirty page. */
+static int walk_enter(struct dirty *d, struct dirty_walk *walk, struct page_ptr ptr, uint8_t *place,
+                      bool look)
+{
+	struct dirty_private *x = d->extra;
+	uint64_t index = ptr.no & ~PAGE_DIRTY;
+	if (walk->depth == d->live || index >= d->n_pages || !d->pages[index])
+		return error_set(DUR_E_CORRUPT,
+		                 "a transaction's tree goes in circles, or points to a page "
+		                 "that it gave up; close the transaction");
+	int r = grow_array(&x->frames, &x->cap_frames, walk->depth + 1, sizeof *x->frames,
+	                   "walking over a transaction's pages");
+	if (r)
+		return r;
+	struct dirty_frame *f = &x->frames[walk->depth++];
+	*f = (struct dirty_frame){
+		.page = d->pages[index], .index = (uint32_t)index, .place = place,
+		.from = x->n_places,
+	};
+	return look ? walk_refs(x, f->page) : 0;
+}
+
+/* The next one from above: a root, or the place to begin with. 0, or 1: there is none. */
+static int walk_top(struct dirty *d, struct dirty_walk *walk)
+{
+	struct dirty_private *x = d->extra;
+	x->n_places = 0;
+	if (walk->top) {
+		struct page_ptr ptr = ref_ptr_at((struct page *)(void *)walk->top, 0);
+		return walk->root++ ? 1 : walk_enter(d, walk, ptr, walk->top, true);
+	}
+	while (walk->root < d->n_roots) {
+		struct page_ptr ptr = *d->roots[walk->root++];
+		if (ptr.no & PAGE_DIRTY)
+			return walk_enter(d, walk, ptr, NULL, true);
+	}
+	return 1;
 }
 
 int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item *item)
 {
-	for (;;) {
-		struct page_ptr ptr;
-		if (!walk->depth) {
-			if (walk->root == d->n_roots)
-				return 1;
-			ptr = *d->roots[walk->root++];
-		} else {
-			unsigned top = walk->depth - 1;
-			struct page *page = walk->level[top].page;
-			if (!page_level(page) || walk->level[top].at == page->n)
-				break;
-			ptr = node_child_ptr(page, walk->level[top].at++);
-		}
-		if (ptr.no & PAGE_DIRTY) {
-			int r = walk_enter(d, walk, ptr);
-			if (r)
-				return r;
-		}
+	struct dirty_private *x = d->extra;
+	int r = walk->depth ? 0 : walk_top(d, walk);
+	while (!r) {
+		const struct dirty_frame *f = &x->frames[walk->depth - 1];
+		if (f->from == x->n_places)
+			break;
+		unsigned at = x->places[--x->n_places], look = at & PLACE_LOOK;
+		at &= PLACE_LOOK - 1U;
+		uint8_t *place = (uint8_t *)f->page + at;
+		r = walk_enter(d, walk, ref_ptr_at(f->page, at), place, look);
 	}
-	unsigned top = --walk->depth;
-	*item = (struct dirty_item){
-		.page = walk->level[top].page,
-		.index = walk->level[top].index,
-	};
-	if (top) {
-		item->parent = walk->level[top - 1].page;
-		item->at = walk->level[top - 1].at - 1;
-	} else {
+	if (r)
+		return r;
+	const struct dirty_frame *f = &x->frames[--walk->depth];
+	*item = (struct dirty_item){ .page = f->page, .index = f->index, .place = f->place };
+	if (!f->place)
 		item->root = d->roots[walk->root - 1];
-	}
 	return 0;
 }
 
@@ -68,8 +110,8 @@ void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t n
 	struct page_ptr ptr = { no, d->state };
 	d->moves++;
 	page_set_id(item->page, no, page_kind(item->page), page_level(item->page));
-	if (item->parent)
-		node_set_child_ptr(item->parent, item->at, ptr);
+	if (item->place)
+		ref_ptr_set(item->place, ptr);
 	else
 		*item->root = ptr;
 }

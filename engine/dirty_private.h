@@ -4,15 +4,21 @@
 #define DURAMEN_ENGINE_DIRTY_PRIVATE_H
 
 #include "engine/dirty.h"
-#include "engine/tree.h"
 
 /* A dirty page and the one pointer to it. */
 struct dirty_item {
 	struct page *page;
 	uint32_t index;
-	unsigned at;         /* the parent's entry */
-	struct page *parent; /* NULL: *root points to it */
+	uint8_t *place;         /* of the pointer in the page above; NULL: *root points to it */
 	struct page_ptr *root;
+};
+
+/* A dirty page on a walk's way down, and those of its references that lead on, by their places. */
+struct dirty_frame {
+	struct page *page;
+	uint32_t index;
+	size_t from;            /* in places[] its own are from here to the end */
+	uint8_t *place;         /* as in the item */
 };
 
 enum { SPILL_PAGES = 256 }; /* 1 MiB a write */
@@ -36,6 +42,12 @@ struct dirty_private {
 	struct io_write *writes;
 
 	struct dirty_item *chunk; /* SPILL_PAGES of them, once something spilled */
+
+	/* Of the walk under way; there is one at a time. */
+	struct dirty_frame *frames;
+	size_t cap_frames;
+	uint16_t *places;
+	size_t n_places, cap_places;
 };
 
 /* ---- dirty.c ---- */
@@ -55,17 +67,19 @@ void written_copy(const struct dirty *d, struct written *out);
 
 /* ---- dirty_place.c ---- */
 
-/* All dirty pages below the registered roots, children before parents, in key order. */
+/*
+ * All dirty pages below the registered roots, or below one place: children before parents, in key
+ * order; nested trees before the leaf that names them.
+ */
 struct dirty_walk {
-	unsigned root; /* the next one */
-	unsigned depth;
-	struct {
-		struct page *page;
-		uint32_t index;
-		unsigned at; /* the next entry to look at */
-	} level[TREE_DEPTH_MAX];
+	unsigned root;          /* the next one */
+	size_t depth;           /* frames in use */
+	uint8_t *top;           /* the one place to begin with; NULL: the roots */
 };
-/* 0, 1 at the end, or DUR_E_CORRUPT. Start with a walk of zeros. */
+/*
+ * 0, 1 at the end, DUR_E_CORRUPT, -ENOMEM. Start with a walk of zeros but for top. A walk over what
+ * was walked before cannot fail.
+ */
 int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item *item);
 /* Gives the page its final number: in its header and in the pointer to it. */
 void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t no);

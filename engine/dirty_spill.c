@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "engine/dirty_private.h"
-#include "engine/node.h"
 #include "internal/error.h"
 
 struct chunk {
@@ -83,7 +82,7 @@ static int spill_chunk(struct dirty *d, struct dirty_walk *walk, struct chunk *c
 	int r = 0;
 	c->n = 0;
 	while (c->n < c->room && !(r = dirty_walk_next(d, walk, &c->items[c->n])))
-		c->n += c->items[c->n].parent != NULL;
+		c->n += c->items[c->n].place != NULL;
 	*more = !r;
 	if (r > 0)
 		r = 0;

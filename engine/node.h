@@ -23,7 +23,7 @@
  *           1-2         s: length of the separator's suffix
  *             8         child: birth
  *             6         child: page number
- *             6         child: bits 0..46 entries below it, bit 47 "runs may hang below"
+ *             6         child: bits 0..46 entries below it, bit 47 "cells below may name pages"
  *    max(s-4,0)         the suffix beyond its first 4 bytes
  *
  * Lengths below 128 take one byte; others two, 0x80 | length >> 8 and length & 255.
@@ -86,7 +86,7 @@ union node_copy {
 struct node_child {
 	struct page_ptr ptr;
 	uint64_t count;                 /* entries below it, at least 1 */
-	bool runs;                      /* some cell below it may name a run */
+	bool runs;                      /* some cell below it may name pages */
 };
 
 struct node_entry {
@@ -237,14 +237,14 @@ static inline void node_set_child_ptr(struct page *p, unsigned i, struct page_pt
 	put_u48(c + 8, ptr.no);
 }
 
-/* The run that a cell names; false: it names none. */
+/* The run that a scalar's cell names; false: it names none, or is a collection (nest.h). */
 struct node_run {
 	struct page_ptr ptr;
 	uint64_t length;
 };
 static inline bool node_cell_run(const struct cell *cell, struct node_run *run)
 {
-	if (likely(!(cell->bytes[0] & CELL_RUN)))
+	if (likely(!(cell->bytes[0] & CELL_RUN)) || cell->bytes[0] & CELL_COLLECTION)
 		return false;
 	const uint8_t *r = cell->bytes + cell->len - CELL_RUN_BYTES;
 	*run = (struct node_run){
@@ -261,7 +261,7 @@ static inline unsigned node_used(const struct page *p)
 {
 	return PAGE_HEADER + NODE_SLOT * (unsigned)p->n + (PAGE_SIZE - (unsigned)p->heap) - p->holes;
 }
-/* Entries below the node, and whether any cell below may name a run. */
+/* Entries below the node, and whether any cell below may name pages. */
 void node_sum(const struct page *p, uint64_t *count, bool *runs);
 
 /* ---- Searching ---- */

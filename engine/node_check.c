@@ -10,7 +10,7 @@
 #include "engine/node.h"
 
 #include "duramen.h"
-#include "engine/run.h"
+#include "engine/nest.h"
 #include "engine/seq_page.h"
 
 struct check {
@@ -84,13 +84,8 @@ static bool check_cell(struct check *c, const struct node_entry *e)
 	if (cell.len == 0 || cell.len > TREE_CELL_MAX ||
 	    c->page->prefix_len + e->suffix_len + cell.len > TREE_ENTRY_MAX)
 		return no(c, "a cell is empty or too long");
-	if (cell.bytes[0] & CELL_RUN && cell.len <= CELL_RUN_BYTES)
-		return no(c, "a cell is too short for the run it names");
-	struct node_run run;
-	if (node_cell_run(&cell, &run) && (run.ptr.no < PAGE_FIRST || run.ptr.no > PAGE_NUMBER_MAX ||
-	                                   run.length > RUN_LENGTH_MAX))
-		return no(c, "a cell names a run that cannot be");
-	return true;
+	/* Only the transaction's own pages may name such pages. */
+	return nest_check(cell.bytes, cell.len, page_no(c->page) & PAGE_DIRTY, &c->why);
 }
 
 static bool check_child(struct check *c, const struct node_entry *e)

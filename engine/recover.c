@@ -175,8 +175,21 @@ static int choose_published(struct recovery *r)
 
 struct walk {
 	struct file *file;
+	uint8_t *met;   /* a bit a page: what several places name is looked at once */
+	uint64_t pages;
 	int rc;
 };
+
+static bool walk_skip(void *ctx, struct page_ptr ptr)
+{
+	struct walk *walk = ctx;
+
+	if (ptr.no >= walk->pages)
+		return false;
+	bool met = walk->met[ptr.no / 8] >> ptr.no % 8 & 1;
+	walk->met[ptr.no / 8] |= (uint8_t)(1 << ptr.no % 8);
+	return met;
+}
 
 static int walk_page(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
 {
@@ -210,13 +223,18 @@ static void walk_problem(void *ctx, struct page_ptr ptr, const char *text)
 static int check_all(struct recovery *r)
 {
 	const struct state *s = &r->chain.head.state;
-	struct walk walk = { .file = r->store->file };
+	struct walk walk = { .file = r->store->file, .pages = atomic_load(&r->store->file->pages) };
 	const struct pager pager = { .file = r->store->file };
-	const struct tree_visitor visitor = { &walk, walk_page, walk_problem, NULL };
-	int rc = tree_walk(&pager, &s->catalog, &visitor);
+	const struct tree_visitor visitor = { &walk, walk_page, walk_problem, walk_skip };
+	int rc;
 
+	walk.met = calloc(walk.pages / 8 + 1, 1);
+	if (!walk.met)
+		return error_system(ENOMEM, "recovering");
+	rc = tree_walk(&pager, &s->catalog, &visitor);
 	if (rc == 0)
 		rc = tree_walk(&pager, &s->system, &visitor);
+	free(walk.met);
 	rc = rc < 0 ? rc : walk.rc;
 	if (rc == DUR_E_CORRUPT)
 		return error_context(rc,

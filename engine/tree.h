@@ -4,8 +4,8 @@
  * and the system tree. Every branch entry carries its subtree's count, so rank, select and range counts
  * are exact and O(log n).
  *
- * A cell is opaque but for its first byte: with CELL_RUN set it ends in {birth u64, page number u48,
- * length u64}, the run that holds the value (see value.h); the tree retires that run with the entry.
+ * A cell is opaque but for its first byte: with CELL_RUN set it names pages, a large value's run (value.h)
+ * or what collections in it consist of (nest.h). What a cell names goes with its entry.
  *
  * Nothing here recurses on what a page says: depth is bounded by TREE_DEPTH_MAX and every level is checked
  * to be one below its parent's.
@@ -25,7 +25,8 @@ enum {
 	TREE_DEPTH_MAX = 24,
 	TREE_CELL_MAX = 1900,           /* cell bytes that stay inline, if key and cell fit TREE_ENTRY_MAX */
 	TREE_ENTRY_MAX = 1990,          /* so that two entries always fit a leaf */
-	CELL_RUN = 0x80,
+	CELL_RUN = 0x80,                /* names pages */
+	CELL_COLLECTION = 0x20,         /* the cell is a collection's */
 	CELL_RUN_BYTES = 22,
 };
 
@@ -130,18 +131,29 @@ void cursor_entry(struct cursor *c, const void **key, size_t *len, struct cell *
 /*
  * ---- Writing (tree's pages in d; call dirty_relieve() between operations) ----
  *
- * A write that fails leaves the tree as it was. One exception: tree_clear() that runs out of memory after
- * its first page is gone bars the transaction (dirty.failed).
+ * A write that fails leaves the tree as it was. One exception: what runs out of memory while it removes
+ * pages, after the first one is gone, bars the transaction (dirty.failed).
  */
 
 /*
- * Puts a cell; *existed (may be NULL): an entry was replaced. A run that the old cell named is retired. Key
- * and cell must not lie in the transaction's own pages, which are about to change. DUR_E_LIMIT: too long.
+ * Puts a cell; *existed (may be NULL): an entry was replaced. What the old cell named is released
+ * (refs.h), but for a large value's run that the new one names, too. Key and cell must not lie in the
+ * transaction's own pages, which are about to change. DUR_E_LIMIT: too long.
  */
 int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
              size_t cell_len, bool *existed);
+/* The same where the caller has taken over what the old cell named: that is left alone. */
+int tree_put_moved(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
+                   size_t cell_len);
+/*
+ * The cell of a key, to be overwritten in place: all but its length and what its first byte says of
+ * pages. Good until the next write to this tree or dirty_relieve(). 0, 1: not there.
+ */
+int tree_own(struct dirty *d, struct tree *tree, const void *key, size_t len, uint8_t **cell,
+             size_t *cell_len);
 /* 0, 1: was not there. Rebalances: nodes below a third are merged or filled from a neighbour. */
 int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len);
+int tree_del_moved(struct dirty *d, struct tree *tree, const void *key, size_t len);
 /*
  * Removes keys in [from, to) (NULL: open end). Whole subtrees go without reading their leaves unless their
  * entry says that runs hang below. *n: how many entries went.
@@ -153,14 +165,20 @@ int tree_clear(struct dirty *d, struct tree *tree, const void *from, size_t from
 
 struct tree_visitor {
 	void *ctx;
-	/* each page and each run of the tree; n > 1: a run. Nonzero ends the walk and is returned. */
+	/*
+	 * Each page and each run of the tree and of those nested in it; n > 1: a run. Nonzero ends the
+	 * walk and is returned.
+	 */
 	int (*page)(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level);
 	/* a structural problem: the walk goes on beside it */
 	void (*problem)(void *ctx, struct page_ptr ptr, const char *text);
-	/* subtrees at or below this birth are not entered; UINT64_MAX never matches. 0: enter all */
+	/* whether to leave this page, with all below it, or this run out; NULL: none */
 	bool (*skip)(void *ctx, struct page_ptr ptr);
 };
-/* Checks order, fences, counts, depths, heap accounting of every node, verifies every page's checksum. */
+/*
+ * Checks order, fences, counts, depths, heap accounting of every node, verifies every page's checksum; goes
+ * down trees that cells name, to any depth. Without skip, a page that several places name is met from each.
+ */
 int tree_walk(const struct pager *pager, const struct tree *tree, const struct tree_visitor *visitor);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Clearing a range. Two paths are owned, to the first entry that goes and to the first that stays
  * behind it; they are the seams. What lies between them is dropped as whole subtrees: branches are
- * read for their children's numbers, leaves only if runs may hang below. Then the seams are cut,
+ * read for their children's numbers, leaves only if their cells may name pages. Then the seams are cut,
  * and mended where too little is left.
  *
  * Every page to be dropped is met once before the first change, so that damage is an error that
@@ -12,78 +12,34 @@
  */
 #include "engine/tree_path.h"
 
-#include "engine/run.h"
+#include "engine/refs.h"
 
 struct clear {
 	struct dirty *d;
 	struct tree *tree;
 	struct pager pager;
 	bool drop;                      /* false: only look whether all can be read */
-	uint64_t pages_left;            /* more than there are: the file leads in circles */
 };
 
 static int cell_gone(struct clear *c, const struct page *leaf, unsigned from, unsigned to)
 {
 	int r = 0;
-	for (unsigned i = from; c->drop && i < to && !r; i++) {
+	for (unsigned i = from; i < to && !r; i++) {
 		struct cell cell = node_cell(leaf, i);
-		r = tree_drop_run(c->d, c->tree, &cell, NULL);
+		r = c->drop ? tree_drop_cell(c->d, c->tree, &cell, NULL) :
+		              ref_look_cell(c->d, cell.bytes, cell.len);
 	}
 	return r;
 }
 
-/* A page whose children are done. */
-static int page_gone(struct clear *c, struct page_ptr ptr)
-{
-	if (c->pages_left == 0)
-		return tree_corrupt(ptr, "more pages hang below its tree than the file has");
-	c->pages_left--;
-	return c->drop ? dirty_drop(c->d, ptr, c->tree->class) : 0;
-}
-
-static int leaf_gone(struct clear *c, const struct node_child *child)
-{
-	const struct page *page;
-	int r = 0;
-	if (child->runs)
-		r = tree_page(&c->pager, child->ptr, 0, &page);
-	if (!r && child->runs)
-		r = cell_gone(c, page, 0, page->n);
-	return r ? r : page_gone(c, child->ptr);
-}
-
-/* A whole subtree, children before parents: a dirty page's memory is gone once it is dropped. */
+/* A whole subtree. */
 static int subtree_gone(struct clear *c, const struct node_child *top, unsigned level)
 {
-	struct {
-		struct page_ptr ptr;
-		const struct page *page;
-		unsigned at;
-	} stack[TREE_DEPTH_MAX];
-	unsigned up = level;
-	if (level == 0)
-		return leaf_gone(c, top);
-	stack[level].ptr = top->ptr;
-	stack[level].at = 0;
-	int r = tree_page(&c->pager, top->ptr, level, &stack[level].page);
-	while (!r) {
-		if (stack[level].at == stack[level].page->n) {
-			r = page_gone(c, stack[level].ptr);
-			if (level++ == up)
-				return r;
-			continue;
-		}
-		struct node_child child = node_child(stack[level].page, stack[level].at++);
-		if (level == 1) {
-			r = leaf_gone(c, &child);
-			continue;
-		}
-		level--;
-		stack[level].ptr = child.ptr;
-		stack[level].at = 0;
-		r = tree_page(&c->pager, child.ptr, level, &stack[level].page);
-	}
-	return r;
+	const struct page_ref ref = {
+		.kind = REF_CHILD, .ptr = top->ptr, .of = DUR_MAP, .level = level, .refs = top->runs,
+	};
+	return c->drop ? ref_release(c->d, &ref, c->tree->class) :
+	                 ref_look(c->d, &ref, c->tree->class);
 }
 
 /* Children [from, to) of a branch, with all below them. */
@@ -187,7 +143,7 @@ static int rank_of(struct clear *c, struct bound *bound, uint64_t open)
 
 static int clear_all(struct clear *c)
 {
-	/* The root says of no runs: look for them if it is a leaf. */
+	/* Nobody says of the root whether it names pages: look if it is a leaf. */
 	struct node_child root = { .ptr = c->tree->root, .runs = c->tree->depth == 1 };
 	return subtree_gone(c, &root, c->tree->depth - 1);
 }
@@ -197,7 +153,6 @@ static int clear_range(struct clear *c, const struct bound *from, const struct b
 {
 	struct path left, right;
 	struct dirty *d = c->d;
-	uint64_t pages = c->pages_left;
 	bool all = from->rank == 0 && to->rank == c->tree->count;
 	int r = 0;
 	if (!all) {
@@ -210,7 +165,6 @@ static int clear_range(struct clear *c, const struct bound *from, const struct b
 	if (r)
 		return r;
 	c->drop = true;
-	c->pages_left = pages;
 	r = all ? clear_all(c) : clear_between(c, &left, &right);
 	if (!r && all) {
 		c->tree->root = (struct page_ptr){ 0 };
@@ -231,7 +185,6 @@ int tree_clear(struct dirty *d, struct tree *tree, const void *from, size_t from
 	struct bound low = { .key = from, .len = from_len }, high = { .key = to, .len = to_len };
 	struct clear c = {
 		.d = d, .tree = tree, .pager = { .file = d->file, .dirty = d },
-		.pages_left = atomic_load_explicit(&d->file->pages, memory_order_relaxed) + d->n_pages,
 	};
 	*n = 0;
 	int r = tree_shape(tree);

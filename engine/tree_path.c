@@ -5,6 +5,7 @@
  */
 #include "engine/tree_path.h"
 
+#include "engine/refs.h"
 #include "engine/run.h"
 
 int path_own_root(struct dirty *d, struct tree *tree, struct page **root)
@@ -134,12 +135,14 @@ void path_sum(const struct path *path, unsigned level)
 	node_set_child(parent, path->at[level + 1], &child);
 }
 
-int tree_drop_run(struct dirty *d, const struct tree *tree, const struct cell *cell,
-                  const struct cell *next)
+int tree_drop_cell(struct dirty *d, const struct tree *tree, const struct cell *cell,
+                   const struct cell *next)
 {
 	struct node_run run, same;
-	if (!node_cell_run(cell, &run))
+	if (!(cell->bytes[0] & NEST_REFS))
 		return 0;
+	if (!node_cell_run(cell, &run))
+		return ref_release_cell(d, cell->bytes, cell->len);
 	if (next && node_cell_run(next, &same) && same.ptr.no == run.ptr.no &&
 	    same.ptr.birth == run.ptr.birth)
 		return 0;

@@ -54,9 +54,12 @@ static inline struct page_ptr path_ptr(const struct tree *tree, const struct pat
 	return node_child_ptr(path->page[level + 1], path->at[level + 1]);
 }
 
-/* Retires the run that a cell names, if it does and `next` (may be NULL) does not name the same. */
-int tree_drop_run(struct dirty *d, const struct tree *tree, const struct cell *cell,
-                  const struct cell *next);
+/*
+ * A cell goes away: so does what it names, but for a run that `next` (may be NULL) names, too. Only of a
+ * collection can it fail half-way, for want of memory, which bars the transaction.
+ */
+int tree_drop_cell(struct dirty *d, const struct tree *tree, const struct cell *cell,
+                   const struct cell *next);
 
 /* ---- tree_balance.c ---- */
 

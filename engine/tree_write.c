@@ -94,6 +94,7 @@ struct item {
 	unsigned at;
 	bool replaces;                  /* the entry that is there */
 	bool runs;
+	bool moved;                     /* the old cell's pages are somebody else's now */
 };
 
 /* Pages for a split, one a level, taken before anything is changed. */
@@ -392,10 +393,10 @@ static int put_at(struct dirty *d, struct tree *tree, const struct path *path,
 		if (!r)
 			r = reserve_pages(d, tree, path, item, &reserve);
 	}
-	if (!r && item->replaces) {
+	if (!r && item->replaces && !item->moved) {
 		struct cell old = node_cell(leaf, item->at);
-		r = tree_drop_run(d, tree, &old,
-		                  &(struct cell){ .bytes = item->data, .len = (uint32_t)item->data_len });
+		r = tree_drop_cell(d, tree, &old,
+		                   &(struct cell){ .bytes = item->data, .len = (uint32_t)item->data_len });
 	}
 	if (r) {
 		reserve_return(d, tree, &reserve, 0);
@@ -418,11 +419,11 @@ static int put_at(struct dirty *d, struct tree *tree, const struct path *path,
 	return 0;
 }
 
-int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
-             size_t cell_len, bool *existed)
+static int put(struct dirty *d, struct tree *tree, struct item item, bool *existed)
 {
+	const uint8_t *key = item.key;
+	size_t len = item.len, cell_len = item.data_len;
 	struct path path;
-	struct item item = { .key = key, .len = len, .data = cell, .data_len = cell_len };
 	if (existed)
 		*existed = false;
 	if (len > TREE_KEY_MAX || cell_len == 0 || cell_len > TREE_CELL_MAX ||
@@ -447,9 +448,40 @@ int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, co
 	return r;
 }
 
+int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
+             size_t cell_len, bool *existed)
+{
+	return put(d, tree, (struct item){ .key = key, .len = len, .data = cell, .data_len = cell_len },
+	           existed);
+}
+
+int tree_put_moved(struct dirty *d, struct tree *tree, const void *key, size_t len,
+                   const void *cell, size_t cell_len)
+{
+	return put(d, tree, (struct item){ .key = key, .len = len, .data = cell, .data_len = cell_len,
+	                                   .moved = true }, NULL);
+}
+
+int tree_own(struct dirty *d, struct tree *tree, const void *key, size_t len, uint8_t **cell,
+             size_t *cell_len)
+{
+	struct path path;
+	int r = tree_shape(tree);
+	if (r || tree->depth == 0)
+		return r ? r : 1;
+	if (!finger_path(d, tree, key, len, &path))
+		r = path_own(d, tree, PATH_KEY, key, len, &path);
+	if (r || !path.found)
+		return r ? r : 1;
+	struct cell at = node_cell(path.page[0], path.at[0]);
+	*cell = (uint8_t *)path.page[0] + (at.bytes - node_bytes(path.page[0]));
+	*cell_len = at.len;
+	return 0;
+}
+
 /* ---- Deleting ---- */
 
-int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len)
+static int del(struct dirty *d, struct tree *tree, const void *key, size_t len, bool moved)
 {
 	const struct pager pager = { .file = d->file, .dirty = d };
 	struct path path;
@@ -463,8 +495,8 @@ int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len)
 	unsigned at = path.at[0];
 	cell = node_cell(leaf, at);
 	r = tree_balance_prepare(d, tree, &path, node_entry(leaf, at).size + NODE_SLOT);
-	if (!r)
-		r = tree_drop_run(d, tree, &cell, NULL);
+	if (!r && !moved)
+		r = tree_drop_cell(d, tree, &cell, NULL);
 	if (r)
 		return r;
 	tree->finger = (struct finger){ 0 };
@@ -473,4 +505,14 @@ int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len)
 	tree->count--;
 	tree_balance(d, tree, &path);
 	return 0;
+}
+
+int tree_del(struct dirty *d, struct tree *tree, const void *key, size_t len)
+{
+	return del(d, tree, key, len, false);
+}
+
+int tree_del_moved(struct dirty *d, struct tree *tree, const void *key, size_t len)
+{
+	return del(d, tree, key, len, true);
 }

@@ -36,7 +36,7 @@ void kit_leaf(struct page *page, unsigned n, unsigned salt)
 	for (unsigned i = 0; i < n; i++) {
 		char key[16], cell[16];
 		int key_len = snprintf(key, sizeof key, "key %06u", i);
-		int cell_len = snprintf(cell, sizeof cell, "%u", i * 31 + salt);
+		int cell_len = snprintf(cell, sizeof cell, "N%u", i * 31 + salt);
 		ck_assert(node_insert(page, i, (const uint8_t *)key, (size_t)key_len, cell,
 		                      (size_t)cell_len));
 	}

@@ -163,7 +163,7 @@ static unsigned verify(struct page_ptr ptr, unsigned level, unsigned *leaf)
 	}
 	char text[16];
 	struct cell cell = node_cell(page, 3);
-	int len = snprintf(text, sizeof text, "%u", 3 * 31 + (*leaf)++);
+	int len = snprintf(text, sizeof text, "N%u", 3 * 31 + (*leaf)++);
 	ck_assert_uint_eq(cell.len, (unsigned)len);
 	ck_assert(!memcmp(cell.bytes, text, (size_t)len));
 	return n;

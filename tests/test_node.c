@@ -69,14 +69,14 @@ START_TEST(a_leaf_has_the_bytes_that_its_table_draws)
 {
 	struct page *p = new_page(0);
 	p->capacity = 2;
-	ck_assert(insert(p, 0, "orange", "juice"));
-	ck_assert(insert(p, 0, "oak", "wood"));
+	ck_assert(insert(p, 0, "orange", "Juice"));
+	ck_assert(insert(p, 0, "oak", "Wood"));
 	const uint8_t *b = node_bytes(p);
 	ck_assert(!memcmp(b + 40, "\0kao" "naro", 8));          /* heads, as little-endian numbers */
 	ck_assert_uint_eq(get_u16(b + 48), PAGE_SIZE - 9 - 6);  /* offsets */
 	ck_assert_uint_eq(get_u16(b + 50), PAGE_SIZE - 9);
-	ck_assert(!memcmp(b + PAGE_SIZE - 9, "\6\5gejuice", 9));
-	ck_assert(!memcmp(b + PAGE_SIZE - 15, "\3\4wood", 6));
+	ck_assert(!memcmp(b + PAGE_SIZE - 9, "\6\5geJuice", 9));
+	ck_assert(!memcmp(b + PAGE_SIZE - 15, "\3\4Wood", 6));
 	ck_assert_uint_eq(p->heap, PAGE_SIZE - 15);
 	ck_assert_uint_eq(p->n, 2);
 	check(p);
@@ -113,7 +113,7 @@ START_TEST(long_lengths_take_two_bytes)
 	struct page *p = new_page(0);
 	uint8_t key[TREE_KEY_MAX], cell[900];
 	memset(key, 'k', sizeof key);
-	memset(cell, 'c', sizeof cell);
+	memset(cell, 'C', sizeof cell);
 	ck_assert(node_insert(p, 0, key, 127, cell, 127));
 	ck_assert_uint_eq(node_entry(p, 0).size, 2 + 123 + 127);
 	ck_assert(node_insert(p, 1, key, 128, cell, 128));
@@ -150,7 +150,7 @@ START_TEST(keys_with_equal_heads_are_found)
 		for (unsigned i = ORDERED; i-- > 0;)
 			if (i != skip)
 				ck_assert(node_insert(p, 0, (const uint8_t *)ordered[i].key, ordered[i].len,
-				                      &"abcdefghijklmnopqrstuvwxyz"[i], 1));
+				                      &"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i], 1));
 		check(p);
 		for (unsigned i = 0; i < ORDERED; i++) {
 			bool found;
@@ -204,7 +204,7 @@ START_TEST(a_key_without_the_prefix_is_beside_all_others)
 	static const char *const keys[] = { "prefix-of-all:a", "prefix-of-all:b", "prefix-of-all:c" };
 	node_seq_open(&seq, false);
 	for (unsigned i = 0; i < 3; i++)
-		node_seq_entry(&seq, (const uint8_t *)keys[i], 15, "x", 1);
+		node_seq_entry(&seq, (const uint8_t *)keys[i], 15, "X", 1);
 	for (unsigned prefix_len = 0; prefix_len <= 14; prefix_len++) {
 		static const struct {
 			const char *key;
@@ -290,7 +290,7 @@ START_TEST(a_leaf_never_moves_bytes)
 	memcpy(before, p, PAGE_SIZE);
 	ck_assert(node_replace(p, 3, cell, 20));
 	node_remove(p, 10, 11);
-	ck_assert(insert(p, 5, "k004a", "new"));
+	ck_assert(insert(p, 5, "k004a", "New"));
 	unsigned heap = before->heap;
 	for (unsigned i = heap; i < PAGE_SIZE; i++)
 		if (node_bytes(p)[i] != node_bytes(before)[i] && node_bytes(p)[i] != 0)
@@ -339,7 +339,7 @@ static void random_step(struct page *p, struct model *m)
 	for (unsigned i = 0; i < key_len; i++)
 		key[i] = (uint8_t)(random_below(&seed, 7) * 40);
 	key_len += random_below(&seed, 4) ? 0 : (unsigned)random_below(&seed, 30);
-	memset(cell, (int)random_below(&seed, 128), sizeof cell);
+	memset(cell, (int)random_below(&seed, DUR_MAP), sizeof cell);
 	unsigned at = node_find(p, key, key_len, &found);
 	if (random_below(&seed, 3) == 0 && m->n) {
 		at = at < m->n ? at : m->n - 1;
@@ -425,7 +425,7 @@ START_TEST(what_the_check_lets_pass_can_be_used)
 			insert_child(good, i, i ? (snprintf(key, sizeof key, "sep%04u", i), key) : "", i + 3);
 		else
 			node_insert(good, node_find(good, (uint8_t *)key, (size_t)len, &found),
-			            (uint8_t *)key, (size_t)len, "cell", 1 + i % 4);
+			            (uint8_t *)key, (size_t)len, "Cell", 1 + i % 4);
 	}
 	node_remove(good, 20, 25);
 	check(good);
@@ -465,9 +465,9 @@ static void expect_no(struct page *p, const char *word)
 START_TEST(each_rule_is_checked)
 {
 	struct page *good = new_page(0), *p = new_page(0);
-	ck_assert(insert(good, 0, "apple", "1"));
-	ck_assert(insert(good, 1, "banana", "2"));
-	ck_assert(insert(good, 2, "cherry", "3"));
+	ck_assert(insert(good, 0, "apple", "A"));
+	ck_assert(insert(good, 1, "banana", "B"));
+	ck_assert(insert(good, 2, "cherry", "C"));
 	uint8_t *b = (uint8_t *)p;
 	unsigned slots = PAGE_HEADER + 4u * good->capacity;
 #define BREAK(change, word) \

@@ -98,7 +98,7 @@ static void random_put(struct bed *b, enum shape shape)
 	default:
 		cell_len = 1 + random_below(&b->seed, shape == SHAPE_ANY_LENGTH ? 10 : 200);
 	}
-	memset(cell, (int)random_below(&b->seed, 128), cell_len);
+	memset(cell, (int)random_below(&b->seed, DUR_MAP), cell_len);
 	bed_put(b, key, len, cell, cell_len);
 }
 
@@ -189,13 +189,13 @@ START_TEST(one_entry_comes_and_goes)
 {
 	struct bed b;
 	bed_open(&b, seed);
-	bed_put(&b, "", 0, "x", 1);
+	bed_put(&b, "", 0, "X", 1);
 	bed_check_key(&b, "", 0);
 	bed_check_key(&b, "a", 1);
 	bed_check(&b);
 	bed_commit(&b);
 	bed_check(&b);
-	bed_put(&b, "", 0, "longer", 6);
+	bed_put(&b, "", 0, "Longer", 6);
 	bed_check(&b);
 	bed_del(&b, "", 0);
 	bed_check(&b);
@@ -220,7 +220,7 @@ START_TEST(too_long_is_an_error_that_changes_nothing)
 	ck_assert_int_eq(tree_put(&b.dirty, &b.tree, big, 1000, big, 991, NULL), DUR_E_LIMIT);
 	ck_assert_int_eq(tree_put(&b.dirty, &b.tree, "a", 1, big, 0, NULL), DUR_E_LIMIT);
 	bed_put(&b, big, 1000, big, 990);
-	bed_put(&b, big, TREE_KEY_MAX, "x", 1);
+	bed_put(&b, big, TREE_KEY_MAX, "X", 1);
 	bed_put(&b, "a", 1, big, TREE_CELL_MAX);
 	bed_check(&b);
 	bed_close(&b);
@@ -231,7 +231,7 @@ static void put_number(struct bed *b, unsigned i)
 {
 	char key[32], cell[100];
 	int len = snprintf(key, sizeof key, "user:%010u", i);
-	memset(cell, 'a' + (int)(i % 26), sizeof cell);
+	memset(cell, 'A' + (int)(i % 26), sizeof cell);
 	bed_put(b, key, (size_t)len, cell, sizeof cell);
 }
 
@@ -286,7 +286,7 @@ START_TEST(equal_cells_change_one_leaf_byte_for_byte)
 	ck_assert_int_eq(page_get(&pager, b.tree.root, &page), 0);
 	memcpy(&before, page, PAGE_SIZE);
 	char cell[100];
-	memset(cell, '!', sizeof cell);
+	memset(cell, 'E', sizeof cell);
 	bed_put(&b, "user:0000000007", 15, cell, sizeof cell);
 	bed_commit(&b);
 	ck_assert_int_eq(page_get(&pager, b.tree.root, &page), 0);
@@ -362,11 +362,11 @@ START_TEST(runs_go_with_their_entries)
 		if (i % 10 == 0)
 			bed_put_run(&b, key, (size_t)len, 1 + i * 3);
 		else
-			bed_put(&b, key, (size_t)len, "small", 5);
+			bed_put(&b, key, (size_t)len, "Small", 5);
 	}
 	bed_commit(&b);
 	bed_check(&b);
-	bed_put(&b, "00000", 5, "not a run any more", 18);
+	bed_put(&b, "00000", 5, "Not a run any more", 18);
 	bed_put_run(&b, "00070", 5, 100);
 	bed_clear(&b, "00500", 5, "02000", 5);
 	bed_check(&b);
@@ -535,7 +535,7 @@ START_TEST(a_refused_write_changes_nothing)
 	bed_open(&b, seed);
 	for (unsigned i = 0; i < 4000; i++) {
 		char key[16];
-		bed_put(&b, key, (size_t)sprintf(key, "user:%08u", i), "some thirty bytes of a value.", 30);
+		bed_put(&b, key, (size_t)sprintf(key, "user:%08u", i), "Some thirty bytes of a value.", 30);
 	}
 	bed_commit(&b);
 	/* The file is opened anew, so that no page was met; a leaf is one whose level is 0. */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Letting go of trees: from the top down, with a stack of references that grows, so that neither the
+ * depth of trees nor that of nesting matters. Leaves that name nothing are dropped unread.
+ *
+ * Two passes: the first only meets every page, so that damage is an error that changes nothing.
+ */
+#include "duramen.h"
+#include "engine/grow.h"
+#include "engine/refs.h"
+#include "engine/run.h"
+#include "engine/tree_private.h"
+
+struct release {
+	struct dirty *d;
+	struct pager pager;
+	enum page_class class;
+	bool drop;              /* false: only look whether all can be read */
+	uint64_t pages_left;    /* more than there are: the file leads in circles */
+	struct page_ref *stack;
+	size_t n, cap;
+};
+
+static int push(struct release *s, const struct page_ref *ref)
+{
+	int r = grow_array(&s->stack, &s->cap, s->n + 1, sizeof *s->stack, "removing a collection");
+	if (r)
+		return r;
+	s->stack[s->n++] = *ref;
+	return 0;
+}
+
+/* What a page names goes on the stack, the last one first. */
+static int push_all(struct release *s, const struct page *page, unsigned of)
+{
+	struct page_refs it;
+	struct page_ref ref;
+	size_t from = s->n;
+	int r = 0;
+
+	page_refs_open(&it, page);
+	while (!r && page_refs_next(&it, &ref) == 0) {
+		ref.of = ref.kind == REF_CHILD ? of : ref.of;
+		r = push(s, &ref);
+	}
+	for (size_t low = from, high = s->n; low + 1 < high; low++) {
+		struct page_ref swap = s->stack[low];
+		s->stack[low] = s->stack[--high];
+		s->stack[high] = swap;
+	}
+	return r;
+}
+
+static int release_one(struct release *s, const struct page_ref *ref)
+{
+	const struct page *page;
+	int r = 0;
+
+	if (ref->kind == REF_RUN)
+		return s->drop ? dirty_drop_run(s->d, ref->ptr, (uint32_t)run_pages(ref->count), s->class)
+		               : 0;
+	if (s->pages_left-- == 0)
+		return tree_corrupt(ref->ptr, "more pages hang below its tree than the file has");
+	if (ref->level || ref->refs) {
+		r = ref_page(&s->pager, ref->of, ref->level, ref->ptr, &page);
+		if (!r)
+			r = push_all(s, page, ref->of);
+	}
+	return !r && s->drop ? dirty_drop(s->d, ref->ptr, s->class) : r;
+}
+
+/* All that is on the stack. */
+static int run_down(struct release *s)
+{
+	int r = 0;
+
+	s->pages_left = atomic_load_explicit(&s->d->file->pages, memory_order_relaxed) + s->d->n_pages;
+	while (!r && s->n) {
+		struct page_ref ref = s->stack[--s->n];
+		r = release_one(s, &ref);
+	}
+	s->n = 0;
+	return r;
+}
+
+static struct release open_release(struct dirty *d, enum page_class class, bool drop)
+{
+	return (struct release){
+		.d = d, .pager = { .file = d->file, .dirty = d }, .class = class, .drop = drop,
+	};
+}
+
+static int one_pass(struct dirty *d, const struct page_ref *ref, enum page_class class, bool drop)
+{
+	struct release s = open_release(d, class, drop);
+	int r = push(&s, ref);
+
+	if (!r)
+		r = run_down(&s);
+	free(s.stack);
+	if (r && drop)
+		d->failed = r;
+	return r;
+}
+
+int ref_look(struct dirty *d, const struct page_ref *ref, enum page_class class)
+{
+	return one_pass(d, ref, class, false);
+}
+
+int ref_release(struct dirty *d, const struct page_ref *ref, enum page_class class)
+{
+	return one_pass(d, ref, class, true);
+}
+
+static int cell_pass(struct dirty *d, const uint8_t *cell, size_t len, bool drop)
+{
+	struct release s = open_release(d, CLASS_DATA, drop);
+	struct nest_refs it;
+	struct nest_ref ref;
+	int r = 0;
+
+	nest_refs_open(&it, cell, len);
+	while (!r && nest_refs_next(&it, &ref) == 0) {
+		struct page_ref from;
+		page_ref_of(&ref, 0, &from);
+		r = push(&s, &from);
+	}
+	if (!r)
+		r = run_down(&s);
+	free(s.stack);
+	if (r && drop)
+		d->failed = r;
+	return r;
+}
+
+int ref_look_cell(struct dirty *d, const uint8_t *cell, size_t len)
+{
+	if (likely(!(cell[0] & NEST_REFS)) || !nest_is_collection(cell))
+		return 0;
+	return cell_pass(d, cell, len, false);
+}
+
+int ref_release_cell(struct dirty *d, const uint8_t *cell, size_t len)
+{
+	if (likely(!(cell[0] & NEST_REFS)))
+		return 0;
+	if (!nest_is_collection(cell)) {
+		struct nest_refs it;
+		struct nest_ref ref;
+		nest_refs_open(&it, cell, len);
+		nest_refs_next(&it, &ref);
+		return dirty_drop_run(d, ref.ptr, (uint32_t)run_pages(ref.length), CLASS_DATA);
+	}
+	int r = cell_pass(d, cell, len, false);
+	return r ? r : cell_pass(d, cell, len, true);
+}
