@@ -78,7 +78,7 @@ static bool check_cell(struct check *c, unsigned i)
 	if (begin + size > c->lowest)
 		c->falling = false;
 	c->lowest = begin;
-	return nest_check(e, len, false, &c->why);
+	return nest_check(e, len, page_no(p) & PAGE_DIRTY, &c->why);
 }
 
 /* Cells that do not lie in falling order: are they apart all the same? */
