@@ -49,7 +49,6 @@ COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE $(CPPFLAGS) -Iinclude -I. $(WARNINGS) $
 LINK = $(CC) $(CFLAGS) $(SANITIZE_FLAGS) -pthread $(LDFLAGS)
 
 CORE_LIBS := -luring -lxxhash -llz4
-TOOL_LIBS := -ljansson
 BENCH_LIBS := -llmdb -lsqlite3 -lrocksdb -lwiredtiger
 CHECK_LIBS = $(shell pkg-config --libs check)
 
@@ -139,7 +138,7 @@ $(B)/$(1): FORCE
 	@mkdir -p $$(@D); echo '$(2)' | cmp -s - $$@ || echo '$(2)' > $$@
 endef
 $(eval $(call stamp,flags,$(COMPILE)))
-$(eval $(call stamp,sources,$(LIB_SRCS) $(SUPPORT_SRCS)))
+$(eval $(call stamp,sources,$(LIB_SRCS) $(SUPPORT_SRCS) $(TOOL_SRCS)))
 FORCE:
 
 $(B)/obj/%.o: %.c $(B)/flags | deps
@@ -179,6 +178,8 @@ $(B)/internal.a: $(call objects,$(LIB_SRCS)) $(B)/sources
 	$(archive)
 $(B)/support.a: $(call objects,$(SUPPORT_SRCS)) $(B)/sources
 	$(archive)
+$(B)/tools.a: $(call objects,$(filter-out tools/duramen.c,$(TOOL_SRCS))) $(B)/sources
+	$(archive)
 
 define program
 	$(call say,LD)
@@ -187,12 +188,12 @@ define program
 endef
 
 $(B)/duramen: $(call objects,$(TOOL_SRCS)) $(STATIC)
-	$(call program,$(TOOL_LIBS))
+	$(call program)
 $(EXAMPLES): $(B)/examples/%: $(B)/obj/examples/%.o $(STATIC)
 	$(call program)
 $(DEMOS): $(B)/demo/%: $(B)/obj/examples/demo/%.o $(STATIC)
-	$(call program,$(TOOL_LIBS))
-$(TEST_PROGS) $(SLOW_PROGS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/support.a $(B)/internal.a
+	$(call program)
+$(TEST_PROGS) $(SLOW_PROGS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/support.a $(B)/tools.a $(B)/internal.a
 	$(call program,$(CHECK_LIBS))
 $(B)/duramen-bench: $(call objects,$(BENCH_SRCS)) $(STATIC)
 	$(call program,$(BENCH_LIBS) -lm)

@@ -8,8 +8,7 @@ cd "$(dirname "$0")/.."
 packages=
 for group in "$@"; do
 	case $group in
-	build) packages="$packages gcc libc6-dev make binutils pkg-config liburing-dev libxxhash-dev liblz4-dev
-		libjansson-dev" ;;
+	build) packages="$packages gcc libc6-dev make binutils pkg-config liburing-dev libxxhash-dev liblz4-dev" ;;
 	test)  packages="$packages check strace valgrind groff-base liblmdb-dev" ;;
 	bench) packages="$packages $(sed 's/#.*//' bench/packages)" ;;
 	ci)    packages="$packages g++ clang" ;;
@@ -19,7 +18,7 @@ done
 
 if ! command -v dpkg-query >/dev/null; then
 	# Not Debian. Whoever builds here installs by hand; say what, if the headers are not there.
-	printf '#include <liburing.h>\n#include <xxhash.h>\n#include <lz4.h>\n#include <jansson.h>\n' |
+	printf '#include <liburing.h>\n#include <xxhash.h>\n#include <lz4.h>\n' |
 		${CC:-cc} -E -x c - >/dev/null 2>&1 && exit 0
 	echo "This needs what Debian calls:" $packages >&2
 	echo "There is no apt-get on this machine: please install them with its own package manager." >&2

@@ -240,6 +240,9 @@ done <<'END'
 1E2	100.0
 1e+22	1e22
 {"~i":"12"}	12
+9223372036854775808	{"~i":"9223372036854775808"}
+-9223372036854775809	{"~i":"-9223372036854775809"}
+-0	0
 {"~i":"-9223372036854775808"}	-9223372036854775808
 "\u00e9\ud83d\ude00\/"	"é😀/"
 { "~x" : "00FF" }	{"~x":"00ff"}
@@ -250,17 +253,16 @@ before=$(newest demo)
 while IFS="$TAB" read -r value pattern; do
 	no "refused: $value" 2 "VALUE is not $pattern" put demo /v "$value"
 done <<'END'
-alice	JSON, at byte 5: *in quotes*
+alice	JSON, at byte 1: *in quotes*
 'alice'	JSON, at byte 1: *
-"open	JSON, at byte 5: *
-01	JSON, at byte 1: *
-1.	JSON, at byte 2: *
+"open	JSON, at byte 6: *no end*
+01	JSON, at byte 2: *
+1.	JSON, at byte 3: *digit*
 .5	JSON, at byte 1: *
 +1	JSON, at byte 1: *
-nan	JSON, at byte 3: *
-1e999	JSON, at byte 5: *~m*
-9223372036854775808	JSON, at byte 19: *~i*
--9223372036854775809	JSON, at byte 20: *~i*
+nan	JSON, at byte 1: *
+1e999	JSON, at byte 1: *~m*
+1e-999	JSON, at byte 1: *~m*
 1 2	JSON, at byte 3: *
 {"a":1}	one that can be stored: *~p*
 {}	one that can be stored: *~p*
@@ -614,34 +616,37 @@ wrong_file() { # WHAT FORMAT TEXT PATTERN
 	no "load, $1" 3 "wrong.txt: $4" load files --format "$2" --batch 2 wrong.txt
 }
 good='{"key":"g","value":1}\n'
-wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 23: *nothing was committed'
+wrong_file "bad JSON" ndjson "$good"'{"key":"h","value":oops}' 'line 2, column 20: *nothing was committed'
 is "load, bad JSON: nothing is committed" "$before" "$(newest files)"
 wrong_file "in a later batch" ndjson "$good$good$good"'{"key":"é","value":[1]}' \
 	'line 4, column 1: its value: *the first 2 entries are committed, in 1 commit*state*'
 is "load: the batch before is committed" $((before + 1)) "$(newest files)"
 wrong_file "no key" ndjson '{"value":1}' 'line 1, column 1: *"key"*'
-wrong_file "a key twice" ndjson '{"key":1,"key":2}' 'line 1, column 14: duplicate*'
-wrong_file "another member" ndjson '{"key":1,"value":2,"label":3}' 'line 1, column 1: *no other member*'
-wrong_file "cut off" ndjson '{"key":"é","val' 'line 1, column 15: *'
+wrong_file "a key twice" ndjson '{"key":1,"key":2}' 'line 1, column 10: duplicate*'
+wrong_file "another member" ndjson '{"key":1,"value":2,"label":3}' 'line 1, column 20: *no other member*'
+wrong_file "cut off" ndjson '{"key":"é","val' 'line 1, column 16: *no end*'
 wrong_file "an object as a value" ndjson '{"key":1,"value":{"a":1}}' 'line 1, column 1: its value: *~p*'
-wrong_file "a large integer" ndjson '{"key":1,"value":9223372036854775808}' 'line 1, column 36: *~i*'
+wrong_file "two entries on a line" ndjson '{"key":1,"value":2} {"key":3,"value":4}' 'line 1, column 21: *line*'
+wrong_file "an entry on two lines" ndjson '{"key":1,\n"value":2}' 'line 1, column 10: *line*'
+wrong_file "a byte order mark" ndjson '\357\273\277{"key":1,"value":2}' 'line 1, column 1: *byte order mark*'
+wrong_file "half a surrogate pair" ndjson '{"key":"\\ud83d!","value":2}' 'line 1, column 15: *surrogate*'
 wrong_file "no tab" tsv 'a\tb\nab\n' 'line 2, column 3: *tab*'
 wrong_file "two tabs" tsv 'a\tb\tc\n' 'line 1, column 4: *tab*'
 wrong_file "a bad escape" tsv 'a\tb\\c\n' 'line 1, column 4: *'
 wrong_file "bad JSON in a column" tsv 'é\t\\=[1,x]\n' 'line 1, column 8: *'
-wrong_file "what cannot be stored in a column" tsv 'a\t\\=[1]\n' 'line 1, column 5: *~p*'
+wrong_file "what cannot be stored in a column" tsv 'a\t\\=[1]\n' 'line 1, column 1: *~p*'
 wrong_file "not UTF-8" tsv 'a\tb\377\n' 'line 1, column 3: *'
 wrong_file "an array cut off" json '[{"key":1,"value":2},\n{"key"' 'line 2, column *'
 wrong_file "an array without end" json '[{"key":1,"value":2}' 'line 1, column 21: *no end*'
 wrong_file "an array without comma" json '[{"key":1,"value":2}\n {"key":3,"value":4}]' 'line 2, column 2: *'
 wrong_file "an array with a comma too many" json '[{"key":1,"value":2},]' 'line 1, column 22: *'
-wrong_file "an element over two lines" json '[{"key":1,"value":2}, {"key":1,\n"é":oops}]' 'line 2, column 8: *'
+wrong_file "an element over two lines" json '[{"key":1,"value":2}, {"key":1,\n"value":oops}]' 'line 2, column 9: *'
 wrong_file "an element that cannot be stored" json '[\n {"key":1,\n"value":[]}]' 'line 2, column 2: its value: *'
 wrong_file "no entry in an array" json '[5]' 'line 1, column 2: *'
 wrong_file "an object without colon" json '{"a" 1}' 'line 1, column 6: *'
 wrong_file "an object without name" json '{"a":1,2:3}' 'line 1, column 8: *'
 wrong_file "an object with a comma too many" json '{"a":1,}' 'line 1, column 8: *'
-wrong_file "an object with a word cut short" json '{"a":tru,"b":1}' 'line 1, column 8: *'
+wrong_file "an object with a word cut short" json '{"a":tru,"b":1}' 'line 1, column 6: *'
 wrong_file "an object with a number badly ended" json '{"a":12é}' 'line 1, column 8: *'
 wrong_file "a value of an object that cannot be stored" json '{"a":1,\n"b":[1]}' 'line 2, column 1: *~p*'
 wrong_file "something behind it" json '[] x' 'line 1, column 4: *'

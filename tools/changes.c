@@ -22,7 +22,7 @@ void print_change_members(const dur_change *c)
 	putchar('{');
 	if (c->state != 0)
 		printf("\"state\":%" PRIu64 ",\"time\":\"%s\",", c->state,
-		       time_format_ns(c->time_ns, when));
+		       timetext_format_ns(c->time_ns, when));
 	printf("\"kind\":\"%s\",\"path\":", c->kind <= DUR_CHANGED ? kinds[c->kind] : "");
 	path.type = DUR_STR;
 	json_write_value(stdout, &path);
@@ -46,7 +46,7 @@ void print_change(const dur_change *c, bool json)
 		return;
 	}
 	if (c->state != 0)
-		printf("%10" PRIu64 "  %s  ", c->state, time_format_ns(c->time_ns, when));
+		printf("%10" PRIu64 "  %s  ", c->state, timetext_format_ns(c->time_ns, when));
 	/* a path is one line: control characters have a form of their own in it */
 	printf("%c %.*s  ", c->kind <= DUR_CHANGED ? "?+-~"[c->kind] : '?', (int)c->path.len,
 	       c->path.str);

@@ -26,8 +26,11 @@ static void print_problem(void *ctx, const dur_problem *p)
 		print_last_column(p->text);
 		return;
 	}
-	json_print(json_pack("{s:I,s:I,s:s}", "page", (json_int_t)p->page, "state",
-	                     (json_int_t)p->state, "problem", p->text));
+	struct json_writer w = json_line();
+	json_member_int(&w, "page", p->page);
+	json_member_int(&w, "state", p->state);
+	json_member_text(&w, "problem", p->text);
+	json_line_end(&w);
 }
 
 static int show_progress(void *ctx, uint64_t done, uint64_t total)
@@ -41,8 +44,11 @@ static int show_progress(void *ctx, uint64_t done, uint64_t total)
 static void print_verdict(const struct check *c, bool sound)
 {
 	if (c->args->json) {
-		json_print(json_pack("{s:s,s:b,s:I}", "prefix", c->args->operand[0], "sound", sound,
-		                     "problems", (json_int_t)c->problems));
+		struct json_writer w = json_line();
+		json_member_text(&w, "prefix", c->args->operand[0]);
+		json_member_bool(&w, "sound", sound);
+		json_member_int(&w, "problems", c->problems);
+		json_line_end(&w);
 	} else if (sound) {
 		printf("%s is sound\n", c->args->operand[0]);
 	} else {

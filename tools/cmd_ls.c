@@ -21,9 +21,13 @@ static void print_prefix(const dur_prefix_info *p, bool json)
 		print_last_column(p->name);
 		return;
 	}
-	json_print(json_pack("{s:s,s:s,s:I,s:I,s:b}", "name", p->name, "uuid",
-	                     uuid_format(p->uuid, uuid), "newest", (json_int_t)p->newest,
-	                     "file_bytes", (json_int_t)p->file_bytes, "memory", memory));
+	struct json_writer w = json_line();
+	json_member_text(&w, "name", p->name);
+	json_member_text(&w, "uuid", uuid_format(p->uuid, uuid));
+	json_member_int(&w, "newest", p->newest);
+	json_member_int(&w, "file_bytes", p->file_bytes);
+	json_member_bool(&w, "memory", memory);
+	json_line_end(&w);
 }
 
 static int run(const struct args *args)

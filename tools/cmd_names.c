@@ -20,8 +20,11 @@ static void print_name(const dur_state_name *n, bool json)
 		print_last_column(n->name);
 		return;
 	}
-	json_print(json_pack("{s:s,s:I,s:I}", "name", n->name, "state", (json_int_t)n->state,
-	                     "held_bytes", (json_int_t)n->held_bytes));
+	struct json_writer w = json_line();
+	json_member_text(&w, "name", n->name);
+	json_member_int(&w, "state", n->state);
+	json_member_int(&w, "held_bytes", n->held_bytes);
+	json_line_end(&w);
 }
 
 static int run(const struct args *args)

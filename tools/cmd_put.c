@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* put: sets one value in a commit of its own. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arena.h"
 #include "commands.h"
 #include "context.h"
-#include "json_read.h"
+#include "json_value.h"
 #include "message.h"
 
 /* All of standard input, in one piece of the arena. */
@@ -43,11 +44,15 @@ static int read_value(const struct args *args, struct arena *a, dur_value *v)
 		*v = DUR_BYTES(text, len);
 		return 0;
 	}
-	if (json_read_value(a, text, len, v, &f))
-		return 0;
-	if (f.byte == 0)
+	bool good = json_read_value(a, text, len, v, &f);
+	if (!good && !f.is_json)
+		return refuse(EXIT_USAGE, "VALUE is not JSON, at byte %" PRIu64 ": %s", f.at.byte,
+		              f.text);
+	if (!good)
 		return refuse(EXIT_USAGE, "VALUE is not one that can be stored: %s", f.text);
-	return refuse(EXIT_USAGE, "VALUE is not JSON, at byte %u: %s", f.byte, f.text);
+	if (v->type & DUR_LITERAL)
+		return refuse(EXIT_USAGE, "VALUE is not one that can be stored: " ONLY_SCALARS);
+	return 0;
 }
 
 static int run(const struct args *args)

@@ -20,9 +20,13 @@ static void print_reader(const dur_reader *r, bool json)
 		       bytes_format(r->held_bytes, held));
 		return;
 	}
-	json_print(json_pack("{s:I,s:I,s:I,s:I,s:I}", "pid", (json_int_t)r->pid, "views",
-	                     (json_int_t)r->views, "oldest", (json_int_t)r->oldest, "age_ms",
-	                     (json_int_t)r->age_ms, "held_bytes", (json_int_t)r->held_bytes));
+	struct json_writer w = json_line();
+	json_member_int(&w, "pid", r->pid);
+	json_member_int(&w, "views", r->views);
+	json_member_int(&w, "oldest", r->oldest);
+	json_member_int(&w, "age_ms", r->age_ms);
+	json_member_int(&w, "held_bytes", r->held_bytes);
+	json_line_end(&w);
 }
 
 static int run(const struct args *args)

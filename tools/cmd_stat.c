@@ -2,6 +2,7 @@
 /* stat: what a prefix is made of. One table serves both forms of output. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "commands.h"
 #include "context.h"
@@ -37,70 +38,89 @@ static void print_text(const char *title, const char *text)
 	print_last_column(text);
 }
 
-/* What each process that reads holds back, as far as nobody else does. */
-static int add_readers(dur_prefix *p, json_t *pins)
+/* What is held back, as far as nobody else does: by processes that read, and by names. */
+struct held {
+	dur_reader *readers;
+	dur_state_name *names;
+	size_t n_readers, n_names;
+};
+
+static void *make_room(void *list, size_t n, size_t size)
 {
-	dur_reader list[AT_ONCE];
+	list = realloc(list, (n + AT_ONCE) * size);
+	if (list == NULL)
+		out_of_memory();
+	return list;
+}
+
+static int add_readers(dur_prefix *p, struct held *h)
+{
 	uint32_t n = AT_ONCE;
 	int rc = 0;
 
-	for (uint64_t skip = 0; rc == 0 && n == AT_ONCE; skip += n) {
-		rc = dur_readers(p, skip, list, AT_ONCE, &n);
-		for (uint32_t i = 0; rc == 0 && i < n; i++)
-			json_array_append_new(pins, json_pack("{s:I,s:I,s:I}", "pid",
-			                                      (json_int_t)list[i].pid, "oldest",
-			                                      (json_int_t)list[i].oldest,
-			                                      "held_bytes",
-			                                      (json_int_t)list[i].held_bytes));
+	for (; rc == 0 && n == AT_ONCE; h->n_readers += n) {
+		h->readers = make_room(h->readers, h->n_readers, sizeof *h->readers);
+		rc = dur_readers(p, h->n_readers, h->readers + h->n_readers, AT_ONCE, &n);
 	}
 	return rc;
 }
 
-/* The names that alone keep a state, and what goes with each. */
-static int add_names(dur_prefix *p, json_t *pins)
+static int add_names(dur_prefix *p, struct held *h)
 {
-	dur_state_name list[AT_ONCE];
 	uint32_t n = AT_ONCE;
 	int rc = 0;
 
-	for (uint64_t skip = 0; rc == 0 && n == AT_ONCE; skip += n) {
-		rc = dur_names(p, skip, list, AT_ONCE, &n);
-		for (uint32_t i = 0; rc == 0 && i < n; i++)
-			if (list[i].held_bytes)
-				json_array_append_new(pins,
-					json_pack("{s:s,s:I,s:I}", "name", list[i].name, "state",
-				                  (json_int_t)list[i].state, "held_bytes",
-				                  (json_int_t)list[i].held_bytes));
+	for (; rc == 0 && n == AT_ONCE; h->n_names += n) {
+		h->names = make_room(h->names, h->n_names, sizeof *h->names);
+		rc = dur_names(p, h->n_names, h->names + h->n_names, AT_ONCE, &n);
 	}
 	return rc;
 }
 
-static void print_held(const json_t *pins)
+static void print_held(const struct held *h)
 {
+	const char *title = "held back";
 	char text[BYTES_TEXT];
-	const char *name;
-	size_t i;
-	json_t *pin;
 
-	json_array_foreach(pins, i, pin) {
-		uint64_t held = (uint64_t)json_integer_value(json_object_get(pin, "held_bytes"));
-		printf("%-16s%s by ", i ? "" : "held back", bytes_format(held, text));
-		name = json_string_value(json_object_get(pin, "name"));
-		if (name) {
-			printf("name, state %" JSON_INTEGER_FORMAT ": ",
-			       json_integer_value(json_object_get(pin, "state")));
-			print_last_column(name);
+	for (size_t i = 0; i < h->n_readers; i++, title = "")
+		printf("%-16s%s by process %" PRIu32 ", from state %" PRIu64 " on\n", title,
+		       bytes_format(h->readers[i].held_bytes, text), h->readers[i].pid,
+		       h->readers[i].oldest);
+	for (size_t i = 0; i < h->n_names; i++) {
+		if (!h->names[i].held_bytes)
 			continue;
-		}
-		printf("process %" JSON_INTEGER_FORMAT ", from state %"
-		       JSON_INTEGER_FORMAT " on\n",
-		       json_integer_value(json_object_get(pin, "pid")),
-		       json_integer_value(json_object_get(pin, "oldest")));
+		printf("%-16s%s by name, state %" PRIu64 ": ", title,
+		       bytes_format(h->names[i].held_bytes, text), h->names[i].state);
+		print_last_column(h->names[i].name);
+		title = "";
 	}
 }
 
-/* Frees pins. */
-static void print_stat(const dur_prefix_stat *s, uint64_t entries, json_t *pins, bool json)
+static void print_json_held(struct json_writer *w, const struct held *h)
+{
+	json_name(w, "held");
+	json_begin(w, '[');
+	for (size_t i = 0; i < h->n_readers; i++) {
+		json_begin(w, '{');
+		json_member_int(w, "pid", h->readers[i].pid);
+		json_member_int(w, "oldest", h->readers[i].oldest);
+		json_member_int(w, "held_bytes", h->readers[i].held_bytes);
+		json_end(w, '}');
+	}
+	for (size_t i = 0; i < h->n_names; i++) {
+		if (!h->names[i].held_bytes)
+			continue;
+		json_begin(w, '{');
+		json_member_text(w, "name", h->names[i].name);
+		json_member_int(w, "state", h->names[i].state);
+		json_member_int(w, "held_bytes", h->names[i].held_bytes);
+		json_end(w, '}');
+	}
+	json_end(w, ']');
+}
+
+static void print_stat(const dur_prefix_stat *s, uint64_t entries, const struct held *held,
+                       bool json)
 {
 	const struct field fields[] = {
 		{ "entries", "entries", KIND_NUMBER, entries },
@@ -126,13 +146,15 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, json_t *pins,
 
 	uuid_format(s->uuid, uuid);
 	if (json) {
-		json_t *line = json_pack("{s:s,s:s,s:s,s:s}", "name", s->name, "uuid", uuid, "keep",
-		                         s->keep, "io", s->io);
+		struct json_writer w = json_line();
+		json_member_text(&w, "name", s->name);
+		json_member_text(&w, "uuid", uuid);
+		json_member_text(&w, "keep", s->keep);
+		json_member_text(&w, "io", s->io);
 		for (unsigned i = 0; i < n; i++)
-			json_object_set_new(line, fields[i].name,
-			                    json_integer((json_int_t)fields[i].value));
-		json_object_set_new(line, "held", pins);
-		json_print(line);
+			json_member_int(&w, fields[i].name, fields[i].value);
+		print_json_held(&w, held);
+		json_line_end(&w);
 		return;
 	}
 	print_text("prefix", s->name);
@@ -141,23 +163,22 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, json_t *pins,
 	print_text("io", s->io);
 	for (unsigned i = 0; i < n; i++)
 		print_field(&fields[i]);
-	print_held(pins);
-	json_decref(pins);
+	print_held(held);
 }
 
 static int run(const struct args *args)
 {
 	struct context s;
 	dur_prefix_stat stat;
-	json_t *pins = json_array();
+	struct held held = { .readers = NULL };
 	uint64_t entries;
 	int status = context_open(&s, args, DUR_READ_ONLY);
 	if (status == 0) {
 		int rc = dur_stat(s.prefix, &stat);
 		if (rc == 0)
-			rc = add_readers(s.prefix, pins);
+			rc = add_readers(s.prefix, &held);
 		if (rc == 0)
-			rc = add_names(s.prefix, pins);
+			rc = add_names(s.prefix, &held);
 		if (rc == 0)
 			rc = dur_snapshot(s.prefix, DUR_LATEST, NULL, &s.view);
 		if (rc == 0)
@@ -165,9 +186,10 @@ static int run(const struct args *args)
 		if (rc < 0)
 			status = fail(rc);
 		else
-			print_stat(&stat, entries, json_incref(pins), args->json);
+			print_stat(&stat, entries, &held, args->json);
 	}
-	json_decref(pins);
+	free(held.readers);
+	free(held.names);
 	return context_close(&s, status);
 }
 

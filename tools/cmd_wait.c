@@ -5,7 +5,6 @@
 
 #include "commands.h"
 #include "context.h"
-#include "json_write.h"
 #include "message.h"
 
 static int wait_for_state(struct context *s)
@@ -22,7 +21,7 @@ static int wait_for_state(struct context *s)
 	if (rc == DUR_NONE)
 		return EXIT_NO;
 	if (args->json)
-		json_print(json_pack("{s:I}", "state", (json_int_t)state));
+		printf("{\"state\":%" PRIu64 "}\n", state);
 	else
 		printf("%" PRIu64 "\n", state);
 	return EXIT_DONE;

@@ -2,7 +2,7 @@
 /*
  * Entries as text, read by load, written by dump and scan. Three formats:
  *
- *	ndjson  {"key":KEY,"value":VALUE} a line, in the JSON of json_read.h
+ *	ndjson  {"key":KEY,"value":VALUE} a line, in the JSON of json_value.h
  *	json    an array of such entries; read also as one object, {"KEY":VALUE,...}
  *	tsv     KEY, a tab, VALUE a line. A column is a string, with \t \n \r \\ for these four;
  *	        one that begins with \= is the JSON that follows: \=42, \={"~x":"00ff"}
@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "arena.h"
+#include "json_value.h"
 
 enum format { FORMAT_NDJSON, FORMAT_TSV, FORMAT_JSON };
 
@@ -27,16 +28,19 @@ bool format_parse(const char *text, enum format *format);
 struct entry_reader {
 	FILE *file;
 	enum format format;
-	char *text; /* the line at hand */
-	size_t len, cap;
 	uint64_t bytes;        /* read so far */
 	uint64_t line, column; /* where the entry began, from 1 */
-	/* json only: see entries_read.c */
-	uint64_t at_line, at_column; /* of the next byte */
-	int next, stage, close;
-	char error[320]; /* "line 3, column 7: ..." after a failure */
+	char error[320];       /* "line 3, column 7: ..." after a failure */
+	/* private; tsv: the line at hand */
+	char *text;
+	size_t len, cap;
+	/* ndjson and json */
+	struct json_reader json;
+	struct json_builder builder;
+	bool begun, members;
 };
 
+/* The file stays the caller's; it is read ahead. */
 void entry_reader_init(struct entry_reader *r, FILE *file, enum format format);
 /* The next entry, its memory from the arena. 0; 1: at the end; -1: see r->error. */
 int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines are taken with getline. Of a JSON document the outermost brackets, commas and colons are
- * taken here, and jansson is let loose on the stream for what stands between them, one element
- * after the other: as a whole it would have to fit in memory.
+ * Lines of TSV are taken with getline. JSON is taken event by event, of a document as of lines: only
+ * the entry at hand is ever in memory.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -10,31 +9,22 @@
 #include <string.h>
 
 #include "entries.h"
-#include "json_read.h"
 #include "message.h"
 
-#define NO_BYTE (-2) /* neither one nor EOF */
-
-enum stage { STAGE_START, STAGE_NEXT, STAGE_END };
-
-static bool starts_character(char c)
-{
-	return ((unsigned char)c & 0xc0) != 0x80;
-}
+#define AN_ENTRY "an entry is {\"key\":...,\"value\":...}"
 
 void entry_reader_init(struct entry_reader *r, FILE *file, enum format format)
 {
-	*r = (struct entry_reader){
-		.file = file,
-		.format = format,
-		.at_line = 1,
-		.at_column = 1,
-		.next = NO_BYTE,
-	};
+	*r = (struct entry_reader){ .file = file, .format = format };
+	if (format != FORMAT_TSV)
+		json_read_file(&r->json, fileno(file),
+		               format == FORMAT_JSON ? JSON_ONE : JSON_LINES);
 }
 
 void entry_reader_free(struct entry_reader *r)
 {
+	json_read_close(&r->json);
+	json_build_end(&r->builder);
 	free(r->text);
 	r->text = NULL;
 }
@@ -51,22 +41,13 @@ static uint64_t column_of(const struct entry_reader *r, const char *at)
 {
 	uint64_t column = 1;
 	for (const char *s = r->text; s < at; s++)
-		column += starts_character(*s);
+		column += ((unsigned char)*s & 0xc0) != 0x80;
 	return column;
 }
 
 static int bad_text(struct entry_reader *r, const char *at, const char *what)
 {
 	return wrong_at(r, r->line, column_of(r, at), what);
-}
-
-/* In the JSON that begins at this line and column; what is good JSON has no place of its own. */
-static int bad_json(struct entry_reader *r, uint64_t line, uint64_t column,
-                    const struct json_fault *f)
-{
-	if (f->line > 1)
-		return wrong_at(r, line + f->line - 1, f->column, f->text);
-	return wrong_at(r, line, column + (f->line == 1 ? f->column - 1 : 0), f->text);
 }
 
 static int read_failed(struct entry_reader *r)
@@ -131,13 +112,13 @@ static int read_column(struct entry_reader *r, struct arena *a, const char *s, c
 		s += 2;
 		if (json_read_value(a, s, (size_t)(end - s), v, &f))
 			return 0;
-		return bad_json(r, r->line, column_of(r, s), &f);
+		return wrong_at(r, r->line, column_of(r, s) + f.at.column - 1, f.text);
 	}
 	char *text = arena_alloc(a, (size_t)(end - s) + 1);
 	size_t len;
 	if (!unescape_column(r, s, end, text, &len))
 		return -1;
-	if (!json_is_utf8(text, len))
+	if (utf8_length(text, len) != len)
 		return bad_text(r, s, "not UTF-8: bytes are written \\={\"~x\":\"00ff\"}");
 	*v = DUR_STRN(text, len);
 	return 0;
@@ -156,180 +137,120 @@ static int read_tsv(struct entry_reader *r, struct arena *a, dur_value *key, dur
 	return rc == 0 ? read_column(r, a, tab + 1, end, value) : rc;
 }
 
-/* ---- A JSON document ---- */
+/* ---- JSON ---- */
 
-/* r->next until it is taken. */
-static int peek_byte(struct entry_reader *r)
+static int bad_json(struct entry_reader *r, const struct json_fault *f)
 {
-	if (r->next == NO_BYTE)
-		r->next = getc_unlocked(r->file);
-	return r->next;
+	return wrong_at(r, f->at.line, f->at.column, f->text);
 }
 
-static int take_byte(struct entry_reader *r)
+static int refuse_event(struct entry_reader *r, const char *what)
 {
-	int c = peek_byte(r);
-	if (c == EOF)
-		return EOF;
-	r->next = NO_BYTE;
-	r->bytes++;
-	if (c == '\n') {
-		r->at_line++;
-		r->at_column = 1;
-	} else if (starts_character((char)c)) {
-		r->at_column++;
-	}
-	return c;
+	json_refuse(&r->json, &r->builder.fault, "%s", what);
+	return bad_json(r, &r->builder.fault);
 }
 
-static bool is_space(int c)
+static int read_value(struct entry_reader *r, struct arena *a, dur_value *v)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+	bool good = json_build(&r->builder, &r->json, json_next(&r->json), a, v);
+	return good ? 0 : bad_json(r, &r->builder.fault);
 }
 
-/* c is the last byte of the character that was taken. Space is not missed. */
-static void untake_byte(struct entry_reader *r, int c)
+static void begins(struct entry_reader *r)
 {
-	if (c == EOF || is_space(c))
-		return;
-	r->next = c;
-	r->bytes--;
-	r->at_column--;
+	struct json_place at = json_place(&r->json);
+	r->line = at.line;
+	r->column = at.column;
 }
 
-/* The next byte that is not space, not taken. */
-static int peek_token(struct entry_reader *r)
+static bool name_is(const struct json_reader *json, const char *name)
 {
-	while (is_space(peek_byte(r)))
-		take_byte(r);
-	return peek_byte(r);
+	return json->len == strlen(name) && memcmp(json->text, name, json->len) == 0;
 }
 
-static int bad_token(struct entry_reader *r, const char *what)
-{
-	if (ferror(r->file))
-		return read_failed(r);
-	return wrong_at(r, r->at_line, r->at_column,
-	                peek_byte(r) == EOF ? "the document has no end" : what);
-}
-
-/* The stream as jansson sees it. Its buffer has room for more, but more must not be taken. */
-struct supply {
-	struct entry_reader *reader;
-	int last;
-};
-
-static size_t supply_byte(void *buffer, size_t size, void *arg)
-{
-	struct supply *s = arg;
-	(void)size;
-	s->last = take_byte(s->reader);
-	if (s->last == EOF)
-		return 0;
-	*(char *)buffer = (char)s->last;
-	return 1;
-}
-
-/* One value of the document, NULL after an error. */
-static json_t *read_json(struct entry_reader *r)
-{
-	struct supply supply = { .reader = r };
-	struct json_fault f;
-	peek_token(r);
-	uint64_t line = r->at_line, column = r->at_column;
-	json_t *j = json_read_next(supply_byte, &supply, &f);
-	if (j == NULL) {
-		if (ferror(r->file))
-			read_failed(r);
-		else
-			bad_json(r, line, column, &f);
-	} else if (!json_is_string(j) && !json_is_object(j) && !json_is_array(j)) {
-		untake_byte(r, supply.last); /* what ended a number or a word */
-	}
-	return j;
-}
-
+/* What follows {, which the entry began with. */
 static int read_entry(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
 {
-	struct json_fault f;
-	json_auto_t *entry = read_json(r);
-	if (entry == NULL)
-		return -1;
-	return json_to_entry(a, entry, key, value, &f) ? 0 : bad_json(r, r->line, r->column, &f);
+	enum json_event event;
+	bool has_key = false, has_value = false;
+	int rc = 0;
+
+	while (rc == 0 && (event = json_next(&r->json)) == JSON_NAME) {
+		bool is_key = name_is(&r->json, "key");
+		bool *has = is_key ? &has_key : &has_value;
+		if (!is_key && !name_is(&r->json, "value"))
+			return refuse_event(r, AN_ENTRY ", with no other member");
+		if (*has)
+			return refuse_event(r, is_key ? "duplicate name \"key\""
+			                              : "duplicate name \"value\"");
+		*has = true;
+		rc = read_value(r, a, is_key ? key : value);
+	}
+	if (rc != 0)
+		return rc;
+	if (event == JSON_WRONG)
+		return bad_json(r, &r->json.fault);
+	if (!has_key || !has_value)
+		return wrong_at(r, r->line, r->column,
+		                has_key ? "the entry has no \"value\""
+		                        : "the entry has no \"key\"");
+	return 0;
 }
 
 /* "KEY":VALUE */
 static int read_member(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
 {
-	struct json_fault f;
-	if (peek_token(r) != '"')
-		return bad_token(r, "a key in quotes is expected");
-	json_auto_t *name = read_json(r);
-	if (name == NULL)
-		return -1;
-	if (peek_token(r) != ':')
-		return bad_token(r, "':' is expected");
-	take_byte(r);
-	json_auto_t *j = read_json(r);
-	if (j == NULL)
-		return -1;
-	bool good = json_to_value(a, name, key, &f) && json_to_value(a, j, value, &f);
-	return good ? 0 : bad_json(r, r->line, r->column, &f);
+	*key = DUR_STRN(arena_copy(a, r->json.text, r->json.len), r->json.len);
+	return read_value(r, a, value);
 }
 
-static int end_of_document(struct entry_reader *r)
+/* The first event of the next entry; what is around entries is passed over. */
+static enum json_event next_event(struct entry_reader *r)
 {
-	take_byte(r);
-	r->stage = STAGE_END;
-	if (peek_token(r) != EOF)
-		return bad_token(r, "something follows the document");
-	return ferror(r->file) ? read_failed(r) : 1;
-}
+	enum json_event event = json_next(&r->json);
 
-static int read_document(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
-{
-	if (r->stage == STAGE_END)
-		return 1;
-	int c = peek_token(r);
-	if (r->stage == STAGE_START) {
-		if (c != '[' && c != '{')
-			return bad_token(r, "a document begins with [ or {");
-		r->close = c == '{' ? '}' : ']';
-	} else if (c == r->close) {
-		return end_of_document(r);
-	} else if (c != ',') {
-		return bad_token(r, r->close == '}' ? "',' or '}' is expected"
-		                                    : "',' or ']' is expected");
+	if (r->format == FORMAT_JSON && !r->begun &&
+	    (event == JSON_ARRAY || event == JSON_OBJECT)) {
+		r->begun = true;
+		r->members = event == JSON_OBJECT;
+		event = json_next(&r->json);
 	}
-	take_byte(r);
-	c = peek_token(r);
-	if (r->stage == STAGE_START && c == r->close)
-		return end_of_document(r);
-	r->stage = STAGE_NEXT;
-	r->line = r->at_line;
-	r->column = r->at_column;
-	return r->close == '}' ? read_member(r, a, key, value) : read_entry(r, a, key, value);
+	if (r->format == FORMAT_JSON && r->json.depth == 0 &&
+	    (event == JSON_ARRAY_END || event == JSON_OBJECT_END))
+		event = json_next(&r->json);
+	return event;
 }
 
-static int read_line(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
+static int read_json(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
 {
-	struct json_fault f;
-	int rc = next_line(r);
-	if (rc != 0)
-		return rc;
-	if (r->format == FORMAT_TSV)
-		return read_tsv(r, a, key, value);
-	if (!json_read_entry(a, r->text, r->len, key, value, &f))
-		return bad_json(r, r->line, 1, &f);
-	return 0;
+	enum json_event event = next_event(r);
+	int rc;
+
+	if (event == JSON_WRONG)
+		return bad_json(r, &r->json.fault);
+	if (event == JSON_END)
+		return 1;
+	begins(r);
+	if (r->format == FORMAT_JSON && !r->begun)
+		return refuse_event(r, "a document begins with [ or {");
+	if (!r->members && event != JSON_OBJECT)
+		return refuse_event(r, AN_ENTRY);
+	rc = r->members ? read_member(r, a, key, value) : read_entry(r, a, key, value);
+	r->bytes = json_bytes(&r->json);
+	return rc;
 }
 
 int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
 {
-	int rc = r->format == FORMAT_JSON ? read_document(r, a, key, value)
-	                                  : read_line(r, a, key, value);
+	int rc = r->format != FORMAT_TSV ? read_json(r, a, key, value) : next_line(r);
+	if (rc == 0 && r->format == FORMAT_TSV)
+		rc = read_tsv(r, a, key, value);
 	/* The library would leave the tag out, and the entry would come back as another one. */
 	if (rc == 0 && key->tag != 0)
 		return wrong_at(r, r->line, r->column, "a key has no tag");
+	if (rc == 0 && (value->type & DUR_LITERAL || key->type & DUR_LITERAL))
+		return wrong_at(r, r->line, r->column,
+		                value->type & DUR_LITERAL ? "its value: " ONLY_SCALARS
+		                                          : "its key: " ONLY_SCALARS);
 	return rc;
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "entries.h"
-#include "json_read.h"
 #include "json_write.h"
 #include "message.h"
 
@@ -45,7 +44,7 @@ static void write_column(FILE *f, const dur_value *v)
 void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value)
 {
 	dur_value readable = *key;
-	if (w->raw && key->type == DUR_BYTES && json_is_utf8(key->ptr, key->len))
+	if (w->raw && key->type == DUR_BYTES && utf8_length(key->ptr, key->len) == key->len)
 		readable.type = DUR_STR;
 	if (w->format == FORMAT_TSV) {
 		write_column(w->file, &readable);
@@ -57,7 +56,13 @@ void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *
 	if (w->format == FORMAT_JSON)
 		fputs(w->begun ? ",\n" : "[\n", w->file);
 	w->begun = true;
-	json_write_entry(w->file, &readable, value);
+	struct json_writer json = { .file = w->file };
+	json_begin(&json, '{');
+	json_name(&json, "key");
+	json_value(&json, &readable);
+	json_name(&json, "value");
+	json_value(&json, value);
+	json_end(&json, '}');
 	if (w->format == FORMAT_NDJSON)
 		fputc('\n', w->file);
 }

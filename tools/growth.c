@@ -96,7 +96,7 @@ static void marks(const struct growth *g, const struct plot *p)
 
 	for (int i = 0; i < 3; i++) {
 		snprintf(number[i], sizeof number[i], "%" PRIu64, at[i]->state);
-		time_format_ns(at[i]->time_ns, when[i]);
+		timetext_format_ns(at[i]->time_ns, when[i]);
 		memcpy(strchr(when[i], '.'), "Z", 2);
 	}
 	bool middle = g->n >= 3;

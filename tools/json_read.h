@@ -1,54 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON to values. null, true, false, strings and numbers are what they look like: a number without
- * fraction and exponent is an integer, any other a double. What JSON lacks is an object with one
- * member:
+ * JSON as a series of events, taken one by one: what begins, ends or stands in a text (RFC 8259).
+ * Nothing recurses, and no more is kept of the text than one buffer and the longest string or
+ * number in it; a bit for each level that is open makes the rest of the memory. So a text may be
+ * longer than memory, nested JSON_DEPTH deep, and come from a pipe.
  *
- *	{"~x":"00ff"}      bytes in hexadecimal     {"~i":"12"}        integer of any size
- *	{"~m":"-12.50"}    decimal                  {"~u":"2f1c..."}   UUID
- *	{"~r":"2f1c..."}   reference                {"~w":"2f1c..."}   weak reference
- *	{"~p":[1,"a"]}     tuple                    {"~g":[7,"a"]}     "a" with the tag 7
- *	{"~t":"2026-11-20T10:00:00.5+02:00"}        time
- *	{"~d":"inf"}       a double: inf, -inf, nan, or nan7ff8000000000001 for its bits
- *
- * The text is parsed by jansson. Its integers are those of 64 bits; larger ones need their form.
+ * Exact: numbers are given as their text. Strict: what is not JSON is refused with line and column,
+ * counted in characters from 1. So is what could only be read by changing it: text that is not
+ * UTF-8 (overlong forms and surrogates among it), an escape for half a surrogate pair, a byte
+ * order mark.
  */
 #ifndef DURAMEN_TOOLS_JSON_READ_H
 #define DURAMEN_TOOLS_JSON_READ_H
 
-#include <duramen.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "arena.h"
+#define JSON_DEPTH    100000            /* arrays and objects that may be open */
+#define JSON_TEXT_MAX ((size_t)1 << 30) /* bytes of one string or number */
 
-/* What is wrong with a text, and where jansson noticed it: at its last character that was read. */
+enum json_event {
+	JSON_WRONG, /* see fault; every later call gives it again */
+	JSON_END,   /* of the text */
+	JSON_NULL,
+	JSON_FALSE,
+	JSON_TRUE,
+	JSON_NUMBER, /* text, as it stands there */
+	JSON_STRING, /* text, its escapes resolved */
+	JSON_NAME,   /* the same, of a member; its value is next */
+	JSON_ARRAY,
+	JSON_ARRAY_END,
+	JSON_OBJECT,
+	JSON_OBJECT_END
+};
+
+enum json_mode {
+	JSON_ONE,   /* the text is one value */
+	JSON_LINES, /* any number of values, one a line; empty lines are passed over */
+};
+
+struct json_place {
+	uint64_t line, column, byte; /* from 1 */
+};
+
+/* What is wrong, and where. */
 struct json_fault {
-	unsigned line, column, byte; /* from 1; 0: it is JSON, but cannot be stored */
+	struct json_place at;
+	bool is_json; /* it is, but cannot be stored */
 	char text[240];
 };
 
-/* The whole text is one value. Its memory comes from the arena. On false *f says what is wrong. */
-bool json_read_value(struct arena *a, const char *text, size_t len, dur_value *v,
-                     struct json_fault *f);
-/* The same of {"key":KEY,"value":VALUE}. */
-bool json_read_entry(struct arena *a, const char *text, size_t len, dur_value *key,
-                     dur_value *value, struct json_fault *f);
+struct json_reader {
+	/* Of the last event: valid until the next call. */
+	const char *text;
+	size_t len;
+	uint64_t depth; /* arrays and objects that are open after it */
+	struct json_fault fault;
 
-/*
- * The next value of a stream whose bytes come one by one, and no more than needed: nothing behind a
- * string, an array or an object; behind anything else the one character that ends it. The result is
- * to be given back with json_decref(). NULL: see *f.
- */
-json_t *json_read_next(json_load_callback_t next, void *arg, struct json_fault *f);
+	/* private */
+	int fd; /* -1: all of the text is in memory */
+	enum json_mode mode;
+	unsigned state;
+	const uint8_t *from, *at, *end; /* from: where the last event begins */
+	const uint8_t *mark;            /* a place at or before from, and which it is */
+	struct json_place mark_place;
+	uint8_t *buffer, *copy;
+	size_t buffer_cap, copy_cap;
+	uint8_t *levels; /* a bit for each: 1 is an object */
+	size_t levels_cap;
+};
 
-/* What jansson has parsed. */
-bool json_to_value(struct arena *a, const json_t *j, dur_value *v, struct json_fault *f);
-bool json_to_entry(struct arena *a, const json_t *j, dur_value *key, dur_value *value,
-                   struct json_fault *f);
+/* Reads what fd gives; it stays the caller's, and is read ahead. */
+void json_read_file(struct json_reader *r, int fd, enum json_mode mode);
+/* Reads bytes that stay where they are. */
+void json_read_text(struct json_reader *r, const void *text, size_t len, enum json_mode mode);
+void json_read_close(struct json_reader *r);
 
-/* Whether bytes can be a string. */
-bool json_is_utf8(const void *bytes, size_t len);
+enum json_event json_next(struct json_reader *r);
+
+/* Where the last event begins. Cheap if asked for few of them. */
+struct json_place json_place(struct json_reader *r);
+/* Bytes that were taken so far. */
+uint64_t json_bytes(struct json_reader *r);
+
+/* How many of these bytes are UTF-8, from the first one on: all, or what precedes the fault. */
+size_t utf8_length(const void *bytes, size_t len);
 
 #endif

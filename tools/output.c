@@ -50,34 +50,40 @@ void print_state_titles(void)
 	print_titles("     STATE  TIME                               ENTRIES     WRITTEN  LABEL");
 }
 
-static json_t *names_of(const dur_state_info *s, const dur_state_name *names, size_t n)
+static void print_json_state(const dur_state_info *s, const dur_state_name *names, size_t n)
 {
-	json_t *list = json_array();
+	struct json_writer w = json_line();
+	char when[TIMETEXT_MAX];
 
+	json_member_int(&w, "state", s->state);
+	json_member_text(&w, "time", timetext_format_ns(s->time_ns, when));
+	json_member_int(&w, "entries", s->entries);
+	json_member_int(&w, "written_bytes", s->written_bytes);
+	json_member_bool(&w, "on_disk", (s->flags & DUR_ON_DISK) != 0);
+	json_member_text(&w, "label", s->label);
+	json_name(&w, "names");
+	json_begin(&w, '[');
 	for (size_t i = 0; i < n && s->names; i++)
 		if (names[i].state == s->state)
-			json_array_append_new(list, json_string(names[i].name));
-	return list;
+			json_string(&w, names[i].name, strlen(names[i].name));
+	json_end(&w, ']');
+	json_line_end(&w);
 }
 
 void print_state(const dur_state_info *s, const dur_state_name *names, size_t n, bool json)
 {
 	char when[TIMETEXT_MAX], written[BYTES_TEXT];
-	if (!json) {
-		printf("%10" PRIu64 "  %s  %10" PRIu64 "  %10s  ", s->state,
-		       time_format_ns(s->time_ns, when), s->entries,
-		       bytes_format(s->written_bytes, written));
-		for (size_t i = 0; i < n && s->names; i++)
-			if (names[i].state == s->state)
-				printf("[%s] ", names[i].name);
-		print_last_column(s->label);
+	if (json) {
+		print_json_state(s, names, n);
 		return;
 	}
-	json_print(json_pack("{s:I,s:s,s:I,s:I,s:b,s:s,s:o}", "state", (json_int_t)s->state, "time",
-	                     time_format_ns(s->time_ns, when), "entries", (json_int_t)s->entries,
-	                     "written_bytes", (json_int_t)s->written_bytes, "on_disk",
-	                     (s->flags & DUR_ON_DISK) != 0, "label", s->label, "names",
-	                     names_of(s, names, n)));
+	printf("%10" PRIu64 "  %s  %10" PRIu64 "  %10s  ", s->state,
+	       timetext_format_ns(s->time_ns, when), s->entries,
+	       bytes_format(s->written_bytes, written));
+	for (size_t i = 0; i < n && s->names; i++)
+		if (names[i].state == s->state)
+			printf("[%s] ", names[i].name);
+	print_last_column(s->label);
 }
 
 const dur_value *range_bound(struct arena *a, const char *text, dur_value *path)

@@ -127,7 +127,7 @@ static bool take_civil(struct cursor *c, int64_t *sec)
 	return true;
 }
 
-bool time_parse(const char *text, size_t len, dur_value *v)
+bool timetext_parse(const char *text, size_t len, dur_value *v)
 {
 	struct cursor c = { text, text + len };
 	int64_t sec;
@@ -177,7 +177,7 @@ static size_t format_civil(char *out, size_t cap, int64_t sec)
 	                        rest / 60 % 60, rest % 60);
 }
 
-const char *time_format(const dur_value *v, char out[TIMETEXT_MAX])
+const char *timetext_format(const dur_value *v, char out[TIMETEXT_MAX])
 {
 	int64_t sec = v->time.sec, east = v->zone_min == DUR_NO_ZONE ? 0 : v->zone_min * 60;
 	size_t n;
@@ -191,7 +191,7 @@ const char *time_format(const dur_value *v, char out[TIMETEXT_MAX])
 	return out;
 }
 
-const char *time_format_ns(int64_t ns, char out[TIMETEXT_MAX])
+const char *timetext_format_ns(int64_t ns, char out[TIMETEXT_MAX])
 {
 	int64_t sec = (ns - (ns < 0 ? 999999999 : 0)) / 1000000000;
 	size_t n = format_civil(out, TIMETEXT_MAX, sec);

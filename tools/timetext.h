@@ -15,10 +15,10 @@
 #define TIMETEXT_MAX 64
 
 /* Returns false if text is not a point in time. */
-bool time_parse(const char *text, size_t len, dur_value *v);
+bool timetext_parse(const char *text, size_t len, dur_value *v);
 /* v is a DUR_TIME. Returns out. */
-const char *time_format(const dur_value *v, char out[TIMETEXT_MAX]);
+const char *timetext_format(const dur_value *v, char out[TIMETEXT_MAX]);
 /* Nanoseconds since 1970 in UTC, always with nine decimals. Returns out. */
-const char *time_format_ns(int64_t ns, char out[TIMETEXT_MAX]);
+const char *timetext_format_ns(int64_t ns, char out[TIMETEXT_MAX]);
 
 #endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Items of everything that is open stand on one stack; when an array or object ends, its own move
+ * to the arena and the collection takes their place. So nothing recurses, however deep the text.
+ */
+#include "json_value.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json_form.h"
+#include "message.h"
+
+#define FEW_NAMES 32 /* so many are compared one by one */
+
+/* An array or object that is open: its items from base on; names and values in turn. */
+struct json_frame {
+	size_t base;
+	size_t largest; /* of the names, if they came in order until now */
+	bool object, unordered;
+	struct json_place form; /* of a first name that begins with ~ */
+};
+
+bool json_refuse(struct json_reader *r, struct json_fault *f, const char *format, ...)
+{
+	va_list list;
+
+	f->is_json = true;
+	f->at = json_place(r);
+	va_start(list, format);
+	vsnprintf(f->text, sizeof f->text, format, list);
+	va_end(list);
+	return false;
+}
+
+/* ---- Numbers ---- */
+
+static bool refuse_double(struct json_builder *b, struct json_reader *r)
+{
+	json_refuse(r, &b->fault, "beyond a double there are decimals, {\"~m\":\"123.5\"}");
+	b->fault.is_json = false; /* as other readers would say */
+	return false;
+}
+
+static bool double_value(struct json_builder *b, struct json_reader *r, struct arena *a,
+                         dur_value *v)
+{
+	char small[64], *text = small;
+	bool zero = true;
+
+	if (r->len < sizeof small) {
+		memcpy(small, r->text, r->len);
+		small[r->len] = '\0';
+	} else {
+		text = arena_copy(a, r->text, r->len);
+	}
+	*v = DUR_DOUBLE(strtod(text, NULL));
+	if (isinf(v->f))
+		return refuse_double(b, r);
+	for (const char *s = text; v->f == 0 && *s != '\0' && (*s | 0x20) != 'e'; s++)
+		zero &= *s < '1' || *s > '9';
+	return zero || refuse_double(b, r);
+}
+
+static bool number_value(struct json_builder *b, struct json_reader *r, struct arena *a,
+                         dur_value *v)
+{
+	const char *s = r->text, *end = s + r->len;
+	bool negative = *s == '-';
+	uint64_t magnitude = 0;
+
+	for (s += negative; s < end && *s >= '0' && *s <= '9'; s++)
+		magnitude = magnitude * 10 + (uint64_t)(*s - '0');
+	if (s < end)
+		return double_value(b, r, a, v);
+	/* 19 digits fit 64 bits. */
+	if (r->len - negative > 19 || magnitude > (uint64_t)INT64_MAX + negative)
+		*v = (dur_value){ .type = DUR_BIGINT,
+			          .len = r->len,
+			          .str = arena_copy(a, r->text, r->len) };
+	else
+		*v = DUR_INT((int64_t)(negative ? 0 - magnitude : magnitude));
+	return true;
+}
+
+/* ---- Collections ---- */
+
+static dur_value *push(struct json_builder *b)
+{
+	if (b->n == b->cap) {
+		b->cap = b->cap ? 2 * b->cap : 64;
+		b->items = realloc(b->items, b->cap * sizeof *b->items);
+		if (b->items == NULL)
+			out_of_memory();
+	}
+	return &b->items[b->n++];
+}
+
+static void open_frame(struct json_builder *b, bool object)
+{
+	if (b->depth == b->open_cap) {
+		b->open_cap = b->open_cap ? 2 * b->open_cap : 16;
+		b->open = realloc(b->open, b->open_cap * sizeof *b->open);
+		if (b->open == NULL)
+			out_of_memory();
+	}
+	b->open[b->depth++] = (struct json_frame){ .base = b->n, .object = object };
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return dur_compare(*(const dur_value *const *)a, *(const dur_value *const *)b);
+}
+
+static bool twice(struct json_builder *b, struct json_reader *r, const dur_value *name)
+{
+	json_refuse(r, &b->fault, "duplicate name \"%.*s\"", name->len < 60 ? (int)name->len : 60,
+	            name->str);
+	b->fault.is_json = false;
+	/* It quotes the text, which is not to move the cursor of a terminal. */
+	for (char *s = b->fault.text; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+	return false;
+}
+
+/* Names in the order of a map, as dump writes them, cost a comparison each. */
+static bool add_name(struct json_builder *b, struct json_reader *r, struct arena *a)
+{
+	struct json_frame *f = &b->open[b->depth - 1];
+	dur_value name = DUR_STRN(arena_copy(a, r->text, r->len), r->len);
+
+	if (b->n == f->base) {
+		f->largest = b->n;
+		if (r->len > 0 && r->text[0] == '~')
+			f->form = json_place(r);
+	} else {
+		int order = dur_compare(&b->items[f->largest], &name);
+		if (order == 0)
+			return twice(b, r, &name);
+		if (order < 0)
+			f->largest = b->n;
+		else if (b->n - f->base > 2 * FEW_NAMES)
+			f->unordered = true;
+		else
+			for (size_t i = f->base; i < b->n; i += 2)
+				if (dur_compare(&b->items[i], &name) == 0)
+					return twice(b, r, &name);
+	}
+	*push(b) = name;
+	return true;
+}
+
+/* Many names that came in no order: are two of them the same? */
+static bool names_differ(struct json_builder *b, struct json_reader *r, size_t base)
+{
+	size_t n = (b->n - base) / 2;
+	const dur_value **names = malloc(n * sizeof *names);
+	bool good = true;
+
+	if (names == NULL)
+		out_of_memory();
+	for (size_t i = 0; i < n; i++)
+		names[i] = &b->items[base + 2 * i];
+	qsort(names, n, sizeof *names, compare_names);
+	for (size_t i = 1; good && i < n; i++)
+		good = dur_compare(names[i - 1], names[i]) != 0 || twice(b, r, names[i]);
+	free(names);
+	return good;
+}
+
+static bool close_frame(struct json_builder *b, struct json_reader *r, struct arena *a)
+{
+	struct json_frame f = b->open[--b->depth];
+	size_t n = b->n - f.base;
+	dur_value v;
+
+	if (f.unordered && !names_differ(b, r, f.base))
+		return false;
+	if (f.object && n == 2 && f.form.line != 0) {
+		const char *what = form_value(a, &b->items[f.base], &b->items[f.base + 1], &v);
+		if (what != NULL) {
+			json_refuse(r, &b->fault, "%s", what);
+			b->fault.at = f.form;
+			return false;
+		}
+	} else {
+		dur_value *items = arena_alloc(a, n * sizeof *items);
+		if (n > 0)
+			memcpy(items, &b->items[f.base], n * sizeof *items);
+		v = DUR_NEW(f.object ? DUR_MAP : DUR_LIST, items, n);
+	}
+	b->n = f.base;
+	*push(b) = v;
+	return true;
+}
+
+static bool take(struct json_builder *b, struct json_reader *r, enum json_event event,
+                 struct arena *a)
+{
+	dur_value v = DUR_NULL();
+
+	switch (event) {
+	case JSON_ARRAY:
+	case JSON_OBJECT: open_frame(b, event == JSON_OBJECT); return true;
+	case JSON_ARRAY_END:
+	case JSON_OBJECT_END: return close_frame(b, r, a);
+	case JSON_NAME: return add_name(b, r, a);
+	case JSON_STRING: v = DUR_STRN(arena_copy(a, r->text, r->len), r->len); break;
+	case JSON_NUMBER:
+		if (!number_value(b, r, a, &v))
+			return false;
+		break;
+	case JSON_TRUE:
+	case JSON_FALSE: v = DUR_BOOL(event == JSON_TRUE); break;
+	case JSON_NULL: break;
+	default: b->fault = r->fault; return false;
+	}
+	*push(b) = v;
+	return true;
+}
+
+bool json_build(struct json_builder *b, struct json_reader *r, enum json_event first,
+                struct arena *a, dur_value *v)
+{
+	b->n = b->depth = 0;
+	for (enum json_event event = first; take(b, r, event, a); event = json_next(r)) {
+		if (b->depth == 0) {
+			*v = b->items[0];
+			return true;
+		}
+	}
+	return false;
+}
+
+void json_build_end(struct json_builder *b)
+{
+	free(b->items);
+	free(b->open);
+	*b = (struct json_builder){ 0 };
+}
+
+bool json_read_value(struct arena *a, const char *text, size_t len, dur_value *v,
+                     struct json_fault *f)
+{
+	struct json_builder b = { 0 };
+	struct json_reader r;
+	bool good;
+
+	json_read_text(&r, text, len, JSON_ONE);
+	good = json_build(&b, &r, json_next(&r), a, v);
+	if (!good)
+		*f = b.fault;
+	else if (json_next(&r) != JSON_END) {
+		*f = r.fault;
+		good = false;
+	}
+	json_build_end(&b);
+	json_read_close(&r);
+	return good;
+}
