@@ -433,7 +433,11 @@ START_TEST(no_gap_and_no_repeat_through_kills)
 	/* a watcher may be killed between completing a state and counting it */
 	ck_assert_uint_le(atomic_load(&told->states), commits * writers);
 	ck_assert_uint_ge(atomic_load(&told->states) + 6, commits * writers);
-	ck_assert_uint_eq(atomic_load(&told->state), prefix_newest_state(p));
+	/* packing may have made a state of its own since, which holds no changes */
+	dur_state_info newest;
+	uint32_t n;
+	EXPECT(0, dur_states(p, 0, 0, &newest, 1, &n));
+	ck_assert_uint_eq(atomic_load(&told->state), newest.state);
 }
 END_TEST
 
