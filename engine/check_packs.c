@@ -37,9 +37,9 @@ int check_packs_open(struct check_packs *packs, struct file *file, const struct 
 	rc = found(packs, system->root.no, history_packed(file, system, &packs->packed, &pages));
 	packs->pages = pages;
 	if (rc == 0)
-		rc = unpack_new(file, &packs->moved, &packs->unpack);
+		rc = unpack_new(&packs->moved, &packs->unpack);
 	if (rc == 0)
-		unpack_start(packs->unpack, system);
+		unpack_start(packs->unpack, file, system);
 	return rc;
 }
 

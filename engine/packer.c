@@ -177,10 +177,10 @@ int store_pager(struct store *store, const struct state *newest, uint64_t number
 	if (rc < 0 || number >= packed)
 		return rc;
 	if (!*unpack)
-		rc = unpack_new(store->file, moved, unpack);
+		rc = unpack_new(moved, unpack);
 	if (rc < 0)
 		return rc;
-	unpack_start(*unpack, &newest->system);
+	unpack_start(*unpack, store->file, &newest->system);
 	pager->unpack = *unpack;
 	pager->detour = PAGE_DIRTY;
 	return 0;

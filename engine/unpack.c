@@ -51,13 +51,12 @@ struct unpack {
 
 /* ---- Lives ---- */
 
-int unpack_new(struct file *file, uint64_t *moved, struct unpack **out)
+int unpack_new(uint64_t *moved, struct unpack **out)
 {
 	struct unpack *u = calloc(1, sizeof *u);
 
 	if (!u)
 		return error_system(ENOMEM, "reading a state of the past");
-	u->pager.file = file;
 	u->moved = moved;
 	*out = u;
 	return 0;
@@ -79,8 +78,9 @@ void unpack_free(struct unpack *unpack)
 	free(unpack);
 }
 
-void unpack_start(struct unpack *u, const struct tree *system)
+void unpack_start(struct unpack *u, struct file *file, const struct tree *system)
 {
+	u->pager.file = file;
 	u->system = *system;
 	u->used = 0;
 	u->newest = u->oldest = NONE;

@@ -23,10 +23,13 @@ enum {
 struct unpack;
 
 /* moved: counted up when pages go. */
-int  unpack_new(struct file *file, uint64_t *moved, struct unpack **unpack);
+int  unpack_new(uint64_t *moved, struct unpack **unpack);
 void unpack_free(struct unpack *unpack);
-/* Begins a new life with the system tree of another newest state; forgets all pages. */
-void unpack_start(struct unpack *unpack, const struct tree *system);
+/*
+ * Begins a new life with the system tree of another newest state, of this or another file (compaction
+ * makes one); forgets all pages.
+ */
+void unpack_start(struct unpack *unpack, struct file *file, const struct tree *system);
 /* Gives back most of its memory until the next start. */
 void unpack_rest(struct unpack *unpack);
 

@@ -80,6 +80,20 @@ static void *give_back_on(void *arg)
 	return NULL;
 }
 
+/* What has died is packed as soon as it may be, not only when a batch is worth it. */
+static void *pack_on(void *arg)
+{
+	const struct writing *w = arg;
+	uint64_t random = w->random;
+
+	for (;;) {
+		int rc = dur_pack_history(w->p, (int)(kit_random(&random) % 5));
+		HOLDS(rc >= 0 || rc == DUR_E_LOCKED, "%d: %s", rc, dur_message());
+		usleep((useconds_t)(kit_random(&random) % 20000));
+	}
+	return NULL;
+}
+
 /* ROOT BOARD FIRST THREADS MODE SEED: writes streams from FIRST on, until it is killed. */
 static int role_write(int argc, char **argv)
 {
@@ -88,14 +102,16 @@ static int role_write(int argc, char **argv)
 	struct board *board = board_open(argv[1], 0);
 	uint64_t random = strtoull(argv[5], NULL, 10);
 	unsigned n = number_of(argv[3]);
-	struct writing giving;
-	pthread_t giver;
+	struct writing giving, packing;
+	pthread_t giver, packer;
 	dur_prefix *p;
 
 	(void)argc;
 	EXPECT(0, dur_attach(ws, PREFIX, 0, &(dur_attach_options){ .async_ms = 5 }, &p));
 	giving = (struct writing){ .p = p, .random = kit_random(&random) };
 	EXPECT(0, pthread_create(&giver, NULL, give_back_on, &giving));
+	packing = (struct writing){ .p = p, .random = kit_random(&random) };
+	EXPECT(0, pthread_create(&packer, NULL, pack_on, &packing));
 	for (unsigned i = 0; i < n; i++) {
 		pthread_t thread;
 
@@ -457,6 +473,17 @@ START_TEST(writer_killed_under_last_n)
 }
 END_TEST
 
+/* What is packed is dropped again soon after, or kept states need some of it. */
+START_TEST(writer_killed_while_packs_are_dropped)
+{
+	rounds(&(struct kind){ .keep = _i ? "for:1s,every:1s" : "for:1s",
+	                       .writers = 1,
+	                       .threads = 2,
+	                       .mode = STREAM_ASYNC },
+	       5, 60);
+}
+END_TEST
+
 START_TEST(writer_killed_with_io_uring)
 {
 	rounds(&(struct kind){ .keep = "last:3", .writers = 1, .threads = 1, .ring = true }, 5,
@@ -501,6 +528,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, writer_killed);
 	tcase_add_test(tc, async_writer_killed);
 	tcase_add_loop_test(tc, writer_killed_under_last_n, 0, 2);
+	tcase_add_loop_test(tc, writer_killed_while_packs_are_dropped, 0, 2);
 	tcase_add_test(tc, writer_killed_with_io_uring);
 	tcase_add_loop_test(tc, writer_with_threads_killed, 0, 2);
 	tcase_add_loop_test(tc, writers_taking_over, 0, 2);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reader processes open old states at the very moment the writer drops them. Each is told the truth:
- * the state it asked for, whole, for as long as it has it open, or DUR_E_GONE. Every state says of
- * itself which one it is, and holds amounts that add up.
+ * Reader processes open old states at the very moment the writer drops or packs them. Each is told
+ * the truth: the state it asked for, whole, for as long as it has it open, or DUR_E_GONE. Every
+ * state says of itself which one it is, and holds amounts that add up.
  *
  * Four readers; quick runs make 200,000 tries, with DURAMEN_SLOW=1 ten millions.
  */
@@ -21,6 +21,7 @@ enum {
 	ACCOUNTS = 150,
 	RING = 4096,
 	KEEP = 20,
+	MANY = 5000, /* so many are packed */
 	HELD = 5, /* snapshots a reader has open beside the one it looks at */
 };
 
@@ -75,7 +76,7 @@ static uint64_t make_state(dur_prefix *p, struct board *board, uint64_t *random)
 /* ROOT SEED BOARD: commits until its input ends, and changes its mind about how much to keep. */
 static int role_write(int argc, char **argv)
 {
-	static const unsigned keeps[] = { KEEP, KEEP, 3, 200 };
+	static const unsigned keeps[] = { KEEP, KEEP, 3, MANY, MANY };
 	dur_workspace *ws = prefix_workspace(argv[0]);
 	uint64_t random = strtoull(argv[1], NULL, 10);
 	struct board *board = shared_memory(argv[2], sizeof *board);
@@ -87,9 +88,11 @@ static int role_write(int argc, char **argv)
 	while (!input_ended()) {
 		for (int i = 0; i < 100; i++)
 			make_state(p, board, &random);
+		if (atomic_load(&board->keep) == MANY && kit_random(&random) % 3 == 0)
+			MUST(dur_pack_history(p, 1));
 		if (kit_random(&random) % 20 == 0) {
 			char policy[32];
-			unsigned keep = keeps[kit_random(&random) % 4];
+			unsigned keep = keeps[kit_random(&random) % 5];
 			snprintf(policy, sizeof policy, "last:%u", keep);
 			EXPECT(0, dur_keep(p, policy));
 			atomic_store(&board->keep, keep);
@@ -126,7 +129,8 @@ static uint64_t some_state(struct board *board, uint64_t *random)
 	uint64_t n = atomic_load(&board->n), back = atomic_load(&board->keep);
 
 	switch (kit_random(random) % 16) {
-	case 0: back = 1 + kit_random(random) % RING; break;
+	case 0:
+	case 2: back = 1 + kit_random(random) % RING; break;
 	case 1: back = 1; break;
 	default: back = back + 4 - kit_random(random) % 10; break;
 	}
