@@ -11,7 +11,9 @@
 
 #include "duramen.h"
 #include "engine/check_packs.h"
+#include "engine/grow.h"
 #include "engine/history.h"
+#include "engine/refs.h"
 #include "engine/run.h"
 #include "engine/store_private.h"
 #include "engine/value.h"
@@ -45,6 +47,8 @@ struct check {
 	uint64_t told;                  /* walked when progress was last called */
 	uint64_t problems;
 	bool     old_state;             /* walking an older state than the newest */
+	uint64_t *again;                /* pages of the newest state that were met again, once each time */
+	size_t   n_again, cap_again, at_again;
 	struct check_packs packs;
 	int      canceled;
 };
@@ -171,13 +175,38 @@ static void on_problem(void *ctx, struct page_ptr ptr, const char *text)
 	problem(ctx, ptr.no, "%s", text);
 }
 
-static bool on_skip(void *ctx, struct page_ptr ptr)
+/*
+ * Whether it is the very page that another place named, too, and is said the same of: that is a parent
+ * more. What is below it was verified then.
+ */
+static bool met_again(struct check *check, struct page_ptr ptr, unsigned level, uint64_t count)
+{
+	const uint8_t *bytes;
+	const struct page *page;
+
+	if (file_map(check->file, ptr.no, 1, &bytes) < 0)
+		return false;
+	page = (const struct page *)bytes;
+	if (page->birth != ptr.birth || page_level(page) != level ||
+	    (page_kind(page) == PAGE_RUN ? get_u64(bytes + RUN_LENGTH_AT) : ref_page_count(page)) != count)
+		return false;
+	if (check->canceled == 0)
+		check->canceled = grow_array(&check->again, &check->cap_again, check->n_again + 1,
+		                             sizeof *check->again, "checking");
+	if (check->canceled == 0)
+		check->again[check->n_again++] = ptr.no;
+	return true;
+}
+
+static bool on_skip(void *ctx, struct page_ptr ptr, unsigned level, uint64_t count)
 {
 	struct check *check = ctx;
 
 	if (check->old_state && check_packs_has(&check->packs, ptr))
 		return check_packs_met(&check->packs, ptr, false);
-	return check->old_state && ptr.no < check->pages && check->marks[ptr.no] & MARK_VISITED;
+	if (ptr.no >= check->pages || !(check->marks[ptr.no] & MARK_VISITED))
+		return false;
+	return check->old_state || met_again(check, ptr, level, count);
 }
 
 static int walk(struct check *check, const struct tree *tree)
@@ -190,6 +219,64 @@ static int walk(struct check *check, const struct tree *tree)
 
 	if (rc < 0 && rc != -ECANCELED && rc != -ENOMEM) {
 		problem(check, tree->root.no, "%s", error_text());
+		rc = 0;
+	}
+	return rc < 0 ? rc : check->canceled;
+}
+
+/* ---- Counts of parents ---- */
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Pages below `no` that were met again have no count. *found: how often `no` was. */
+static void uncounted(struct check *check, uint64_t no, uint64_t *found)
+{
+	uint64_t n = 0;
+
+	while (check->at_again < check->n_again && check->again[check->at_again] <= no) {
+		uint64_t page = check->again[check->at_again++];
+		n++;
+		if (check->at_again < check->n_again && check->again[check->at_again] == page)
+			continue;
+		if (page == no)
+			*found = n;
+		else
+			problem(check, page, "%llu places name the page, and one is counted",
+			        (unsigned long long)n + 1);
+		n = 0;
+	}
+}
+
+static int on_count(void *ctx, uint64_t no, uint64_t extra)
+{
+	struct check *check = ctx;
+	uint64_t found = 0;
+
+	uncounted(check, no, &found);
+	if (found != extra)
+		problem(check, no, "%llu places name the page, and %llu are counted",
+		        (unsigned long long)found + 1, (unsigned long long)extra + 1);
+	return 0;
+}
+
+/* What the trees were found to share is what is counted, page by page. */
+static int check_counts(struct check *check, const struct tree *system)
+{
+	const struct pager pager = { .file = check->file };
+	uint64_t found = 0;
+	int rc;
+
+	if (check->n_again)
+		qsort(check->again, check->n_again, sizeof *check->again, by_number);
+	rc = ref_each(&pager, system, on_count, check);
+	uncounted(check, UINT64_MAX, &found);
+	if (rc < 0 && rc != -ENOMEM) {
+		problem(check, system->root.no, "%s", error_text());
 		rc = 0;
 	}
 	return rc;
@@ -347,6 +434,8 @@ static int check_state(struct check *check, const struct record *newest)
 	if (rc == 0)
 		rc = walk(check, &newest->state.system);
 	if (rc == 0 && check->problems == 0)
+		rc = check_counts(check, &newest->state.system);
+	if (rc == 0 && check->problems == 0)
 		rc = check_entries(check, &newest->state.catalog);
 	if (rc == 0)
 		rc = account(check, newest);
@@ -360,6 +449,7 @@ static int check_state(struct check *check, const struct record *newest)
 	if (rc == 0 && check->options->history)
 		rc = check_old_states(check, newest);
 	check_packs_close(&check->packs);
+	free(check->again);
 	free(check->marks);
 	return rc;
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "duramen.h"
+#include "engine/refs.h"
 #include "engine/store_private.h"
 #include "internal/error.h"
 
@@ -221,6 +222,7 @@ static int begin(struct store *store, uint64_t number, int timeout_ms, uint64_t 
 	x->txn.system = x->txn.base.system;
 	dirty_root(&x->txn.dirty, &x->txn.catalog.root);
 	dirty_root(&x->txn.dirty, &x->txn.system.root);
+	ref_open(&x->txn.dirty, &x->txn.base.system, history_shares(store->history));
 	*txn = &x->txn;
 	return 0;
 }
@@ -515,7 +517,8 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 			rc = history_find(c->store->file, &c->store->head, change.names[i].state,
 			                  &named);
 	if (rc == 0 && !x->folded &&
-	    (changes || options->batch || history_fold_due(c->store->history))) {
+	    (changes || options->batch || history_fold_due(c->store->history) ||
+	     (history_never_folded(c->store->history) && ref_changed(&x->txn.dirty)))) {
 		x->folded = true;
 		x->changed = changes;
 		rc = history_fold(c->store->history, &x->txn, changes ? &change : NULL);
@@ -523,6 +526,8 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 			rc = history_pack(c->store->history, &x->txn, options->batch);
 		x->barred = rc < 0;
 	}
+	if (rc == 0)
+		rc = ref_write(&x->txn.dirty, &x->txn.system);
 	if (rc < 0)
 		return rc;
 	record_start(c, options);

@@ -15,6 +15,7 @@
 #include "duramen.h"
 #include "engine/dirty_private.h"
 #include "engine/grow.h"
+#include "engine/refs.h"
 #include "internal/error.h"
 
 /*
@@ -82,6 +83,7 @@ void dirty_close(struct dirty *d)
 	free(x->iov);
 	free(x->writes);
 	free(x->chunk);
+	free(x->count);
 	free(x->frames);
 	free(x->places);
 	free(x);
@@ -251,8 +253,15 @@ int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, stru
 	if (r)
 		return r;
 	struct page *p = d->pages[i];
+	bool shared = false;
+	if (unlikely(d->sharing) && class == CLASS_DATA && (r = ref_part(d, *ptr, old, &shared))) {
+		dirty_free_page(d, i);
+		return r;
+	}
 	memcpy(p, old, PAGE_SIZE);
-	if (ptr->birth != d->state) {
+	if (shared) {
+		/* The others keep it. */
+	} else if (ptr->birth != d->state) {
 		retire(d, *ptr, 1, class);
 		d->system_pages += class == CLASS_SYSTEM;
 	} else if ((r = give_back(d, ptr->no))) {
@@ -290,6 +299,12 @@ int dirty_run_taken(struct dirty *d, uint64_t no, uint32_t n, uint64_t header_su
 
 int dirty_drop_run(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_class class)
 {
+	bool shared = false;
+	if (unlikely(d->sharing) && class == CLASS_DATA) {
+		int r = ref_leave(d, ptr, &shared);
+		if (r || shared)
+			return r;
+	}
 	if (ptr.birth == d->state) {
 		int given = give_back(d, ptr.no);
 		d->system_pages -= given == 0 && class == CLASS_SYSTEM ? n : 0;

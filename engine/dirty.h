@@ -62,6 +62,7 @@ struct dirty {
 	uint64_t spilled_bytes;         /* written early */
 	int64_t  system_pages;          /* of the system class that this transaction made, less dropped */
 	uint64_t moves;                 /* changes when dirty pages leave memory; no two states' meet */
+	bool     sharing;               /* some pages have several parents: refs.h */
 	int      failed;                /* a spill failed: bars the commit */
 	void    *extra;                 /* dirty_private.h */
 };
@@ -104,11 +105,14 @@ void dirty_root(struct dirty *d, struct page_ptr *root);
 int dirty_new(struct dirty *d, unsigned kind, unsigned level, enum page_class class,
               struct page_ptr *ptr, struct page **page);
 /*
- * The page to write to: itself if dirty already, else a copy; the old one is retired. *ptr is
- * updated.
+ * The page to write to: itself if dirty already, else a copy; the old one is retired, unless others
+ * name it, too. *ptr is updated. From the root down: a page's parent is owned before it.
  */
 int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, struct page **page);
-/* The transaction no longer uses this page: freed if dirty, retired if published. */
+/*
+ * The transaction no longer uses this page: freed if dirty, retired if published, unless others name
+ * it, too. What it names is not looked at: that is with its copy, or see refs.h.
+ */
 int dirty_drop(struct dirty *d, struct page_ptr ptr, enum page_class class);
 
 /*
@@ -118,6 +122,11 @@ int dirty_drop(struct dirty *d, struct page_ptr ptr, enum page_class class);
 int dirty_run_taken(struct dirty *d, uint64_t no, uint32_t n, uint64_t header_sum);
 int dirty_drop_run(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_class class);
 
+/*
+ * The page that the pointer at `place` names, in a page of this transaction, and all dirty ones below
+ * are written now; a dirty page has one parent only. Other pointers to such pages are not held.
+ */
+int dirty_settle(struct dirty *d, uint8_t *place);
 /*
  * Call between tree operations, when no page pointers are held: spills if over the limit. All dirty
  * pages but the registered roots are written, children before parents, in key order, in contiguous

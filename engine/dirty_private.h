@@ -4,6 +4,7 @@
 #define DURAMEN_ENGINE_DIRTY_PRIVATE_H
 
 #include "engine/dirty.h"
+#include "engine/tree.h"
 
 /* A dirty page and the one pointer to it. */
 struct dirty_item {
@@ -42,6 +43,15 @@ struct dirty_private {
 	struct io_write *writes;
 
 	struct dirty_item *chunk; /* SPILL_PAGES of them, once something spilled */
+
+	/* Counts of parents (refs_count.c): what this transaction knows, a hash by page number. */
+	struct tree counts;       /* the system tree as of the state it builds on */
+	struct count {
+		uint64_t no;      /* 0: an empty place */
+		uint64_t stored;  /* parents but one, as the transaction's system tree has it */
+		uint64_t now;
+	} *count;
+	size_t n_count, cap_count;
 
 	/* Of the walk under way; there is one at a time. */
 	struct dirty_frame *frames;

@@ -104,19 +104,16 @@ static int spill_chunk(struct dirty *d, struct dirty_walk *walk, struct chunk *c
 	return r;
 }
 
-static int spill(struct dirty *d)
+/* `left` dirty pages, those that the walk meets. */
+static int spill_walk(struct dirty *d, struct dirty_walk walk, uint64_t left)
 {
 	struct dirty_private *x = d->extra;
-	struct dirty_walk walk = { 0 };
 	bool more = true;
 
 	if (!x->chunk)
 		x->chunk = malloc(SPILL_PAGES * sizeof *x->chunk);
 	if (!x->chunk)
 		return error_system(ENOMEM, "writing a transaction's pages early");
-	uint64_t left = d->live;
-	for (unsigned i = 0; i < d->n_roots; i++)
-		left -= (d->roots[i]->no & PAGE_DIRTY) != 0;
 	struct chunk c = { .items = x->chunk };
 	while (more && left) {
 		int r = chunk_take(d, &c, left);
@@ -127,6 +124,30 @@ static int spill(struct dirty *d)
 		left -= c.n;
 	}
 	return 0;
+}
+
+static int spill(struct dirty *d)
+{
+	uint64_t left = d->live;
+	for (unsigned i = 0; i < d->n_roots; i++)
+		left -= (d->roots[i]->no & PAGE_DIRTY) != 0;
+	return spill_walk(d, (struct dirty_walk){ 0 }, left);
+}
+
+int dirty_settle(struct dirty *d, uint8_t *place)
+{
+	const struct dirty_walk from = { .top = place };
+	struct dirty_walk walk = from;
+	struct dirty_item item;
+	uint64_t n = 0;
+	int r = d->failed;
+
+	while (!r && !(r = dirty_walk_next(d, &walk, &item)))
+		n++;
+	if (r < 0)
+		return r;
+	d->failed = spill_walk(d, from, n);
+	return d->failed;
 }
 
 int dirty_relieve(struct dirty *d)

@@ -5,6 +5,7 @@
  * lists as written was free by then; one that none lists waits again, to be released by the next scan.
  */
 #include "engine/history_private.h"
+#include "engine/refs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -328,6 +329,8 @@ int history_load(struct history *history, const struct record *newest)
 		rc = replay_finish(&replay);
 	if (rc == 0)
 		rc = history_load_kept(history, newest);
+	if (rc == 0)
+		rc = ref_count(&(struct pager){ .file = history->file }, &history->tree, &history->n_shared);
 	for (size_t i = 0; i < n; i++)
 		record_free(&chain[i]);
 	free(chain);

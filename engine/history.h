@@ -12,6 +12,7 @@
  *   'N' name                         the state of a name
  *   'M' state, name  be64            the names of a state
  *   'B' pack         be64            packs of old pages, 'P' where in them pages are (pack_index.h)
+ *   'R' page         be64            parents of pages that have several (refs.h): as of the state itself
  *   'H'                              counters as of the fold
  *
  * What happened since stands in the records from the fold's on; a writer replays them (at most some
@@ -76,6 +77,10 @@ int  history_extents(struct history *history, uint64_t n, struct extent *extents
  * fold and fold_record name the record itself.
  */
 int  history_describe(struct history *history, const struct record *previous, struct record *record);
+/* Whether some pages have several parents as of the head. */
+bool history_shares(const struct history *history);
+/* There never was a fold, so that the system tree is empty: before anything else stands in it, fold. */
+bool history_never_folded(const struct history *history);
 /* A fold is due: call history_fold() before placing. */
 bool history_fold_due(const struct history *history);
 /*

@@ -9,6 +9,7 @@
  * folding record itself and takes them out.
  */
 #include "engine/history_private.h"
+#include "engine/refs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +30,16 @@ bool history_fold_due(const struct history *history)
 	       history->data.n - history->data.head >= FOLD_ENTRIES ||
 	       history->kept.n >= KEPT_ENTRIES ||
 	       (history->n_recent >= DROP_EVERY && history_slice_due(history));
+}
+
+bool history_shares(const struct history *history)
+{
+	return history->n_shared != 0;
+}
+
+bool history_never_folded(const struct history *history)
+{
+	return history->tree.depth == 0;
 }
 
 bool history_slice_due(const struct history *history)
@@ -358,11 +369,23 @@ static int folded_now(struct history *history, const struct record *record)
 	return history_dead_next(history);
 }
 
+/* The system tree moves with the commits that write to it themselves, too. */
+static int system_now(struct history *history, const struct tree *system)
+{
+	const struct pager pager = { .file = history->file };
+
+	history->tree = *system;
+	return ref_count(&pager, system, &history->n_shared);
+}
+
 int history_committed(struct history *history, const struct record *record, bool folded)
 {
 	const struct state *s = &record->state;
+	bool moved = history->tree.root.no != s->system.root.no;
 	int rc = folded ? folded_now(history, record) : 0;
 
+	if (rc == 0 && moved)
+		rc = system_now(history, &s->system);
 	if (rc == 0)
 		rc = history_recent_push(history, s);
 	if (rc == 0)

@@ -104,7 +104,9 @@ struct history {
 		bool active;
 		uint64_t packed, pages_before, pack_next, pack_pages;
 	} packing;
-	struct tree tree;               /* the system tree as of the fold */
+	uint64_t n_shared;              /* pages and runs with several parents */
+	/* The system tree: as of the fold, but for what commits write to it themselves (refs.h). */
+	struct tree tree;
 	struct hash128 newest_hash;
 };
 

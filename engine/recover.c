@@ -180,9 +180,12 @@ struct walk {
 	int rc;
 };
 
-static bool walk_skip(void *ctx, struct page_ptr ptr)
+static bool walk_skip(void *ctx, struct page_ptr ptr, unsigned level, uint64_t count)
 {
 	struct walk *walk = ctx;
+
+	(void)level;
+	(void)count;
 
 	if (ptr.no >= walk->pages)
 		return false;

@@ -91,3 +91,17 @@ int ref_page(const struct pager *pager, unsigned of, unsigned level, struct page
 		return tree_corrupt(ptr, "it is not of the kind and level that its parent says");
 	return 0;
 }
+
+uint64_t ref_page_count(const struct page *page)
+{
+	struct page_refs it;
+	struct page_ref ref;
+	uint64_t count = 0;
+
+	if (!node_is_branch(page))
+		return page->n;
+	page_refs_open(&it, page);
+	while (page_refs_next(&it, &ref) == 0)
+		count += ref.count;
+	return count;
+}

@@ -5,7 +5,20 @@
  * pointer of 14 bytes, birth and page number, at a place in the page that holds it, so that a page that
  * moves is told to its parent in one way.
  *
- * Releasing a cell takes away what it names, trees with all that is below them, nested ones too.
+ * Several places may name one page or run: that is what putting a collection in a second place does. How
+ * many there are is counted only where there are several, and only at the top of what is shared (Rodeh,
+ * "B-trees, shadowing, and clones", ACM Transactions on Storage 2008): whoever writes to such a page leaves
+ * it to the others, and makes a copy that is one more parent of all that the page names. As pages are
+ * owned from the root down, a page is written in place only if all above it have one parent.
+ *
+ *   'R' page u64    of the system tree: varint, how many parents more than one; no entry: one
+ *
+ * The counts are the state's, as its trees are: a commit that changes some writes them to the system tree
+ * itself. A page of the transaction itself has one parent, always: what is to be shared goes to the file
+ * before, so that it has a number to be counted by.
+ *
+ * Releasing a cell takes away one parent of what it names. A page is retired when the last one goes (I2),
+ * and what it names is released then. Only what the newest state reaches is ever shared anew (I3).
  */
 #ifndef DURAMEN_ENGINE_REFS_H
 #define DURAMEN_ENGINE_REFS_H
@@ -60,6 +73,44 @@ static inline void ref_ptr_set(uint8_t *place, struct page_ptr ptr)
  */
 int ref_page(const struct pager *pager, unsigned of, unsigned level, struct page_ptr ptr,
              const struct page **page);
+/* Entries that a page, which was met, holds or says are below it; of a rope, bytes. */
+uint64_t ref_page_count(const struct page *page);
+
+/* ---- Sharing ---- */
+
+enum { REFS_KEY_COUNT = 'R' };
+
+/*
+ * Where counts stand as of the state that the transaction builds on: in its system tree, if there are any.
+ * Without this call there are none.
+ */
+void ref_open(struct dirty *d, const struct tree *system, bool any);
+/* One more parent names this page, which is in the file, or run. */
+int ref_share(struct dirty *d, struct page_ptr ptr);
+/*
+ * A cell is about to be copied to a second place, which then names what it names. Given where it stands,
+ * in its page: pages of the transaction that it names are written first, and the cell is told (so copy it
+ * afterwards). A copy that finds no place is to be released. Between tree operations; page pointers
+ * below the cell are not held.
+ */
+int ref_share_cell(struct dirty *d, const uint8_t *cell, size_t len);
+/* How many parents a page or run has more than one. */
+int ref_extra(struct dirty *d, struct page_ptr ptr, uint64_t *extra);
+/* Whether counts were changed; whether the system tree has all of that. */
+bool ref_changed(const struct dirty *d);
+/* Before placing: what changed goes to the system tree. Can be done again, after more changes. */
+int ref_write(struct dirty *d, struct tree *system);
+/* How many pages and runs have several parents. O(log n). */
+int ref_count(const struct pager *pager, const struct tree *system, uint64_t *n);
+/* Counts in the order of pages. Nonzero from visit ends it and is returned. */
+int ref_each(const struct pager *pager, const struct tree *system,
+             int (*visit)(void *ctx, uint64_t no, uint64_t extra), void *ctx);
+
+/* For dirty.c. A page is to be owned: if it has other parents, it is left to them, and *shared is set. */
+int ref_part(struct dirty *d, struct page_ptr ptr, const struct page *page, bool *shared);
+/* A page or run goes: the same without a copy. */
+int ref_leave(struct dirty *d, struct page_ptr ptr, bool *shared);
+
 /* ---- Letting go ---- */
 
 /*

@@ -61,6 +61,14 @@ static int release_one(struct release *s, const struct page_ref *ref)
 		               : 0;
 	if (s->pages_left-- == 0)
 		return tree_corrupt(ref->ptr, "more pages hang below its tree than the file has");
+	if (s->d->sharing && s->class == CLASS_DATA && !(ref->ptr.no & PAGE_DIRTY)) {
+		uint64_t extra;
+		r = ref_extra(s->d, ref->ptr, &extra);
+		if (r)
+			return r;
+		if (extra)      /* the others keep what is below */
+			return s->drop ? dirty_drop(s->d, ref->ptr, s->class) : 0;
+	}
 	if (ref->level || ref->refs) {
 		r = ref_page(&s->pager, ref->of, ref->level, ref->ptr, &page);
 		if (!r)

@@ -172,8 +172,11 @@ struct tree_visitor {
 	int (*page)(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level);
 	/* a structural problem: the walk goes on beside it */
 	void (*problem)(void *ctx, struct page_ptr ptr, const char *text);
-	/* whether to leave this page, with all below it, or this run out; NULL: none */
-	bool (*skip)(void *ctx, struct page_ptr ptr);
+	/*
+	 * Whether to leave this page, with all below it, or this run out. level and count (entries,
+	 * bytes) are what its parent says. NULL: none.
+	 */
+	bool (*skip)(void *ctx, struct page_ptr ptr, unsigned level, uint64_t count);
 };
 /*
  * Checks order, fences, counts, depths, heap accounting of every node, verifies every page's checksum; goes

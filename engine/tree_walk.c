@@ -119,7 +119,7 @@ static int look_at_refs(struct walk *w, const struct frame *leaf)
 			               sizeof *w->places, "looking at a tree");
 			if (!r)
 				w->places[w->n_places++] = (uint16_t)ref.at;
-		} else if (w->v->page && !(w->v->skip && w->v->skip(w->v->ctx, ref.ptr))) {
+		} else if (w->v->page && !(w->v->skip && w->v->skip(w->v->ctx, ref.ptr, 0, ref.count))) {
 			w->stop = w->v->page(w->v->ctx, ref.ptr, run_pages(ref.count), 0);
 		}
 	}
@@ -135,7 +135,7 @@ static int enter(struct walk *w, const struct page_ref *ref, bool root)
 	if (r)
 		return r;
 	struct frame *f = &w->frame[w->depth], *parent = root ? NULL : f - 1;
-	if (w->v->skip && w->v->skip(w->v->ctx, ref->ptr)) {
+	if (w->v->skip && w->v->skip(w->v->ctx, ref->ptr, ref->level, ref->count)) {
 		if (parent)
 			parent->seen += ref->count;
 		return 0;

@@ -31,15 +31,17 @@ struct thing {
 	char key[KEY_MAX];
 	unsigned number;                /* of a plain value; of a run its length */
 	bool run;
+	bool box;                       /* its map is embedded, whatever is in it */
 	const struct map *map;          /* NULL: a value */
 };
 
 struct map {
-	size_t n;
+	size_t n, weight;               /* things in it; in all below it */
 	struct thing *things;           /* by key */
 };
 
-static const struct map nothing;
+static struct thing none[1];
+static const struct map nothing = { .things = none };
 
 static void *keep(struct map *map)
 {
@@ -86,13 +88,16 @@ static const struct map *map_with(const struct map *m, const struct thing *thing
 		map->things[at] = *thing;
 	memcpy(map->things + at + (thing != NULL), m->things + at + gone,
 	       (m->n - at - gone) * sizeof *map->things);
+	map->weight = map->n;
+	for (size_t i = 0; i < map->n; i++)
+		map->weight += map->things[i].map ? map->things[i].map->weight : 0;
 	return keep(map);
 }
 
 /* ---- The world: a file, the trees in it, their models ---- */
 
 struct then {
-	struct tree tree;
+	struct tree tree, system;
 	const struct map *model;
 };
 
@@ -103,9 +108,10 @@ struct world {
 	struct dirty dirty;
 	bool writing;
 	uint64_t limit_bytes, state, seed;
-	struct tree tree;
+	unsigned copies;                /* of 100 steps */
+	struct tree tree, system;
 	const struct map *model;
-	uint64_t pages;                 /* written and not retired */
+	uint64_t pages, system_pages;   /* written and not retired; of these, the system tree's */
 	struct then then[STATES];       /* committed: [n_then - 1] is the newest */
 	size_t n_then;
 	uint64_t pages_then;
@@ -143,6 +149,12 @@ static void world_begin(struct world *w)
 	struct dirty_host host = kit_host(&w->space);
 	ok(dirty_open(&w->dirty, w->file, ++w->state, w->limit_bytes, &host));
 	dirty_root(&w->dirty, &w->tree.root);
+	dirty_root(&w->dirty, &w->system.root);
+	uint64_t n;
+	struct pager pager = { .file = w->file };
+	w->system.class = CLASS_SYSTEM;
+	ok(ref_count(&pager, &w->system, &n));
+	ref_open(&w->dirty, &w->system, n > 0);
 	w->writing = true;
 }
 
@@ -155,6 +167,7 @@ static void world_commit(struct world *w)
 	size_t n_written;
 	if (!w->writing)
 		return;
+	ok(ref_write(d, &w->system));
 	struct extent room = { .no = w->space.next, .n = d->live };
 	ok(file_grow(w->file, room.no + room.n, false));
 	ok(dirty_place(d, &room, 1, &written, &n_written));
@@ -165,12 +178,15 @@ static void world_commit(struct world *w)
 		w->pages += written[i].n;
 	for (size_t i = 0; i < d->n_retired; i++)
 		w->pages -= d->retired[i].n;
+	w->system_pages += (uint64_t)d->system_pages;
+	for (size_t i = 0; i < d->n_retired; i++)
+		w->system_pages -= d->retired[i].class == CLASS_SYSTEM ? d->retired[i].n : 0;
 	free(written);
 	dirty_close(d);
 	w->writing = false;
 	if (w->n_then == STATES)
 		memmove(w->then, w->then + 1, --w->n_then * sizeof *w->then);
-	w->then[w->n_then++] = (struct then){ w->tree, w->model };
+	w->then[w->n_then++] = (struct then){ w->tree, w->system, w->model };
 }
 
 static void world_abort(struct world *w)
@@ -180,6 +196,7 @@ static void world_abort(struct world *w)
 	dirty_abort(&w->dirty);
 	w->writing = false;
 	w->tree = w->then[w->n_then - 1].tree;
+	w->system = w->then[w->n_then - 1].system;
 	w->model = w->then[w->n_then - 1].model;
 }
 
@@ -212,6 +229,15 @@ static void same_map(const struct pager *pager, const struct tree *tree, const s
 static void same_thing(const struct pager *pager, const struct cell *cell,
                        const struct thing *thing)
 {
+	if (thing->box) {
+		struct nest_entries it;
+		struct nest_entry e;
+		ck_assert_uint_eq(nest_count(cell->bytes, cell->len), thing->map->n);
+		nest_entries_open(&it, cell->bytes, cell->len);
+		for (size_t i = 0; nest_entries_next(&it, &e) == 0; i++)
+			same_thing(pager, &(struct cell){ e.cell, e.cell_len }, &thing->map->things[i]);
+		return;
+	}
 	if (thing->map) {
 		struct nest_tree nest;
 		struct tree tree = { 0 };
@@ -224,7 +250,7 @@ static void same_thing(const struct pager *pager, const struct cell *cell,
 		same_map(pager, &tree, thing->map);
 		return;
 	}
-	struct node_run run;
+	struct node_run run = { 0 };
 	ck_assert_int_eq(node_cell_run(cell, &run), thing->run);
 	if (!thing->run) {
 		if (cell->len != 5 || get_u32(cell->bytes + 1) != thing->number)
@@ -260,7 +286,10 @@ static void same_map(const struct pager *pager, const struct tree *tree, const s
 
 struct met {
 	uint64_t n;
-	uint8_t *of;                    /* a byte a page */
+	struct place {
+		bool met;
+		uint64_t birth, parents;
+	} *of;                          /* by page number */
 	uint64_t room;
 };
 
@@ -271,9 +300,22 @@ static int meet(void *ctx, struct page_ptr ptr, uint64_t n, unsigned level)
 	met->n += n;
 	for (uint64_t no = ptr.no; !(ptr.no & PAGE_DIRTY) && no < ptr.no + n; no++) {
 		ck_assert_uint_lt(no, met->room);
-		ck_assert_uint_eq(met->of[no]++, 0);
+		ck_assert(!met->of[no].met);
+		met->of[no] = (struct place){ true, ptr.birth, 1 };
 	}
 	return 0;
+}
+
+static bool met_again(void *ctx, struct page_ptr ptr, unsigned level, uint64_t count)
+{
+	struct met *met = ctx;
+	(void)level;
+	(void)count;
+	if (ptr.no & PAGE_DIRTY || !met->of[ptr.no].met)
+		return false;
+	ck_assert_uint_eq(met->of[ptr.no].birth, ptr.birth);
+	met->of[ptr.no].parents++;
+	return true;
 }
 
 static void fail_problem(void *ctx, struct page_ptr ptr, const char *text)
@@ -282,19 +324,42 @@ static void fail_problem(void *ctx, struct page_ptr ptr, const char *text)
 	ck_abort_msg("page %llu: %s", (unsigned long long)(ptr.no & ~PAGE_DIRTY), text);
 }
 
-/* All of it, and the structure of every page; between transactions no page is lost. */
+static int counted(void *ctx, uint64_t no, uint64_t extra)
+{
+	struct met *met = ctx;
+	ck_assert_uint_lt(no, met->room);
+	ck_assert_uint_eq(met->of[no].parents, extra + 1);
+	met->of[no].parents = 1;
+	return 0;
+}
+
+/*
+ * All of it, and the structure of every page. Between transactions no page is lost, and what several
+ * places name is counted.
+ */
 static void world_check(struct world *w)
 {
 	struct pager pager = world_pager(w);
 	struct met met = { .room = w->space.next };
 	same_map(&pager, &w->tree, w->model);
-	met.of = calloc(met.room, 1);
+	met.of = calloc(met.room, sizeof *met.of);
 	ck_assert_ptr_nonnull(met.of);
-	const struct tree_visitor visitor = { .ctx = &met, .page = meet, .problem = fail_problem };
+	const struct tree_visitor visitor = {
+		.ctx = &met, .page = meet, .problem = fail_problem, .skip = met_again,
+	};
 	ok(tree_walk(&pager, &w->tree, &visitor));
-	free(met.of);
-	if (!w->writing)
+	if (!w->writing) {
+		ck_assert_uint_eq(met.n, w->pages - w->system_pages);
+		ok(tree_walk(&pager, &w->system, &visitor));
 		ck_assert_uint_eq(met.n, w->pages);
+		ok(ref_each(&pager, &w->system, counted, &met));
+		for (uint64_t no = 0; no < met.room; no++)
+			if (met.of[no].parents > 1)
+				ck_abort_msg("page %llu has %llu parents, and one is counted",
+				             (unsigned long long)no,
+				             (unsigned long long)met.of[no].parents);
+	}
+	free(met.of);
 }
 
 static void world_check_then(struct world *w)
@@ -377,9 +442,9 @@ static void random_path(struct world *w, struct path *path)
 	path->n = 0;
 	while (path->n < 12 && map->n && random_below(&w->seed, 5)) {
 		size_t from = random_below(&w->seed, map->n), i = from;
-		while (!map->things[i].map && (i = (i + 1) % map->n) != from)
+		while ((!map->things[i].map || map->things[i].box) && (i = (i + 1) % map->n) != from)
 			;
-		if (!map->things[i].map)
+		if (!map->things[i].map || map->things[i].box)
 			break;
 		memcpy(path->key[path->n++], map->things[i].key, KEY_MAX);
 		map = map->things[i].map;
@@ -472,6 +537,88 @@ static const struct map *remove_all(struct world *w, struct tree *tree, const st
 	return &nothing;
 }
 
+/* ---- Copies ---- */
+
+/* A cell that is about to be copied, and what it is. */
+static bool random_source(struct world *w, struct cell *cell, struct thing *thing)
+{
+	struct pager pager = world_pager(w);
+	struct tree tree = w->tree;
+	const struct map *map = w->model;
+	struct path path;
+	random_path(w, &path);
+	for (unsigned i = 0; i <= path.n; i++) {
+		bool found;
+		size_t at = i < path.n ? map_find(map, path.key[i], &found) :
+		            map->n     ? random_below(&w->seed, map->n) : 0;
+		if (at == map->n)
+			return false;
+		*thing = map->things[at];
+		ok(tree_get(&pager, &tree, thing->key, strlen(thing->key), cell));
+		if (i < path.n && nest_is_tree(cell->bytes)) {
+			struct nest_tree nest;
+			nest_tree_read(cell->bytes, &nest);
+			tree = (struct tree){ .root = nest.root, .count = nest.count,
+				              .depth = nest.depth };
+		}
+		map = thing->map;
+	}
+	return true;
+}
+
+/* What is put in place by put_copy(). */
+static struct thing copied;
+static uint8_t copied_cell[TREE_CELL_MAX];
+static size_t copied_len;
+
+static const struct map *put_copy(struct world *w, struct tree *tree, const struct map *map)
+{
+	ok(tree_put(&w->dirty, tree, copied.key, strlen(copied.key), copied_cell, copied_len, NULL));
+	return map_with(map, &copied, 0, 0);
+}
+
+/* A copy of something somewhere else, or several in an embedded map. */
+static void random_copy(struct world *w)
+{
+	struct cell cell;
+	struct path path;
+	unsigned n = random_below(&w->seed, 3) ? 1 : 2 + (unsigned)random_below(&w->seed, 4), k = 0;
+	const struct map *box = &nothing;
+	uint8_t *at = copied_cell + 2;
+	world_begin(w);
+	for (unsigned i = 0; i < n; i++) {
+		/* Copies of copies grow fast. */
+		if (!random_source(w, &cell, &copied) || cell.len > 100 ||
+		    (copied.map && copied.map->weight + w->model->weight > 20000))
+			continue;
+		ok(ref_share_cell(&w->dirty, cell.bytes, cell.len));
+		k++;
+		if (n == 1) {
+			memcpy(copied_cell, cell.bytes, copied_len = cell.len);
+			break;
+		}
+		snprintf(copied.key, KEY_MAX, "%u", i);
+		box = map_with(box, &copied, 0, 0);
+		*at++ = 1;
+		*at++ = (uint8_t)('0' + i);
+		*at++ = (uint8_t)cell.len;
+		memcpy(at, cell.bytes, cell.len);
+		copied_cell[0] = (k == 1 ? 0 : copied_cell[0]) | (cell.bytes[0] & NEST_REFS);
+		at += cell.len;
+	}
+	if (!k)
+		return;
+	if (n > 1) {
+		copied = (struct thing){ .box = true, .map = box };
+		copied_cell[0] |= DUR_MAP | NEST_EMBEDDED;
+		copied_cell[1] = (uint8_t)k;
+		copied_len = (size_t)(at - copied_cell);
+	}
+	random_name(w, copied.key);
+	random_path(w, &path);
+	world_write(w, &path, put_copy);
+}
+
 static void random_step(struct world *w)
 {
 	static const struct {
@@ -482,6 +629,10 @@ static void random_step(struct world *w)
 		{ 15, remove_one }, { 3, remove_range }, { 1, remove_all },
 	};
 	struct path path;
+	if (random_below(&w->seed, 100) < w->copies) {
+		random_copy(w);
+		return;
+	}
 	unsigned at = 0, luck = (unsigned)random_below(&w->seed, 88);
 	for (; luck >= steps[at].odds; at++)
 		luck -= steps[at].odds;
@@ -528,6 +679,16 @@ START_TEST(random_trees_of_trees_are_maps_of_maps)
 	struct world *w = world_open(seed + (uint64_t)_i);
 	w->limit_bytes = _i % 2 ? 24 << PAGE_SHIFT : 0;
 	random_life(w, rounds(1500));
+	world_close(w);
+}
+END_TEST
+
+START_TEST(random_copies_are_copies)
+{
+	struct world *w = world_open(seed + (uint64_t)_i);
+	w->limit_bytes = _i % 2 ? 24 << PAGE_SHIFT : 0;
+	w->copies = 4 + 6 * (unsigned)_i;
+	random_life(w, rounds(1000));
 	world_close(w);
 }
 END_TEST
@@ -630,6 +791,11 @@ static Suite *refs_suite(void)
 	tcase_add_loop_test(c, random_trees_of_trees_are_maps_of_maps, 0, 4);
 	tcase_add_loop_test(c, a_hundred_thousand_levels_are_no_matter, 0, 2);
 	tcase_add_test(c, a_refused_release_changes_nothing);
+	suite_add_tcase(suite, c);
+	c = tcase_create("shared");
+	tcase_add_checked_fixture(c, setup, NULL);
+	tcase_set_timeout(c, 600);
+	tcase_add_loop_test(c, random_copies_are_copies, 0, 4);
 	suite_add_tcase(suite, c);
 	return suite;
 }
