@@ -105,33 +105,41 @@ int history_refill(struct history *history, uint64_t n, bool direct, uint64_t *n
 	return 0;
 }
 
+/* One of the sets on the way through both. */
+struct next_run {
+	struct runs_walk walk;
+	uint64_t start, n;              /* UINT64_MAX: there are no more */
+};
+
+static void step(struct next_run *next)
+{
+	if (!runs_walk_next(&next->walk, &next->start, &next->n))
+		next->start = UINT64_MAX;
+}
+
 bool history_free_visit(const struct history *history, uint64_t from, uint64_t to,
                         bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx)
 {
-	const struct runs *free = &history->free, *holes = &history->holes;
-	uint64_t start, n, at, len;
+	struct next_run free, holes, *first, *other;
 
-	for (; from < to; from = start + n) {
-		start = UINT64_MAX;
-		n = 0;
-		if (runs_at_or_after(free, from, &at, &len, NULL)) {
-			start = at;
-			n = len;
-		}
-		if (runs_at_or_after(holes, from, &at, &len, NULL) && at < start) {
-			start = at;
-			n = len;
-		}
+	runs_walk_open(&free.walk, &history->free, from);
+	runs_walk_open(&holes.walk, &history->holes, from);
+	step(&free);
+	step(&holes);
+	for (;;) {
+		first = free.start < holes.start ? &free : &holes;
+		uint64_t start = first->start, end = start + first->n;
 		if (start >= to)
 			return true;
-		/* where one ends the other may go on */
-		while (runs_holds(free, start + n, &at, &len, NULL) ||
-		       runs_holds(holes, start + n, &at, &len, NULL))
-			n += len;
-		if (!fn(ctx, start, n))
+		for (step(first); ; step(other)) { /* where one ends the other may go on */
+			other = free.start < holes.start ? &free : &holes;
+			if (other->start != end)
+				break;
+			end += other->n;
+		}
+		if (!fn(ctx, start, end - start))
 			return false;
 	}
-	return true;
 }
 
 /* ---- Giving back ---- */

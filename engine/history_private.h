@@ -35,6 +35,19 @@ struct numbers {
 	size_t n, cap;
 };
 
+/* A state and when it was committed. */
+struct moment {
+	uint64_t number;
+	int64_t  time_ns;
+};
+
+/* Read ahead: states of the index from the oldest of the range on. They stay until they leave it. */
+enum { OLDEST_AHEAD = 128 };
+struct oldest {
+	struct moment of[OLDEST_AHEAD];
+	unsigned at, n;                 /* [at, n) are to come */
+};
+
 /* What a fold under way changes about kept states; memory has it once the commit stands. */
 struct sparse_fold {
 	struct history_change change;
@@ -77,6 +90,7 @@ struct history {
 	uint64_t n_low;                 /* so many */
 	struct numbers gap;             /* those from there up to the range */
 	uint64_t n_range;               /* states in the range */
+	struct oldest oldest;
 	uint64_t kept_pages;            /* under 'K' */
 	uint64_t n_dropped;             /* under 'X' */
 	uint64_t thin_from;             /* kept states from here on were not looked at under the policy */

@@ -140,75 +140,148 @@ int history_holds(struct file *file, const struct record *newest, uint64_t numbe
 /* ---- The states from one on, in order: of the tree, since the fold, and the one being made ---- */
 
 struct sequence {
-	const struct history *history;
+	struct history *history;
 	const struct state *fresh;      /* NULL: none */
-	struct cursor *cursor;
+	struct cursor *cursor;          /* of the tree, at rank `low` + i for entry i */
 	uint64_t from, low, n_tree, n;
+	bool is_range;
 };
 
-static int sequence_open(const struct history *history, uint64_t from, const struct state *fresh,
-                         struct sequence *seq)
+/* Those since the fold from a number on. */
+static uint64_t recent_count(const struct history *history, uint64_t from)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < history->n_recent; i++)
+		n += history->recent[i].number >= from &&
+			!(history->recent[i].flags & STATE_MAINTENANCE);
+	return n;
+}
+
+static int state_rank(const struct history *history, unsigned kind, uint64_t number, uint64_t *rank)
 {
 	const struct pager pager = { .file = history->file };
 	uint8_t key[SYSTEM_KEY_MAX];
+	int rc = tree_rank(&pager, &history->tree, key, history_key(key, kind, number), rank);
+
+	return rc < 0 ? rc : 0;
+}
+
+static int sequence_open(struct history *history, uint64_t from, struct sequence *seq)
+{
 	uint64_t high;
 	int rc = 0;
 
-	*seq = (struct sequence){ .history = history, .fresh = fresh, .from = from };
+	*seq = (struct sequence){ .history = history, .from = from };
 	if (history->tree.depth) {
-		rc = tree_rank(&pager, &history->tree, key, history_key(key, KEY_STATE, from), &seq->low);
-		if (rc >= 0)
-			rc = tree_rank(&pager, &history->tree, key, history_key(key, KEY_STATE + 1, 0), &high);
+		rc = state_rank(history, KEY_STATE, from, &seq->low);
+		if (rc == 0)
+			rc = state_rank(history, KEY_STATE + 1, 0, &high);
 		if (rc < 0)
 			return rc;
 		seq->n_tree = high - seq->low;
 	}
-	seq->n = seq->n_tree + (fresh != NULL);
-	for (size_t i = 0; i < history->n_recent; i++)
-		seq->n += history->recent[i].number >= from &&
-			!(history->recent[i].flags & STATE_MAINTENANCE);
+	seq->n = seq->n_tree + recent_count(history, from);
 	return 0;
+}
+
+/* The range, which is counted: nothing is read before an entry is asked for. */
+static void sequence_range(struct history *history, uint64_t oldest, const struct state *fresh,
+                           struct sequence *seq)
+{
+	*seq = (struct sequence){ .history = history, .from = oldest, .fresh = fresh,
+		.n_tree = history->n_range - recent_count(history, oldest),
+		.n = history->n_range + (fresh != NULL), .is_range = true };
+}
+
+static int tree_entry(struct sequence *seq, struct moment *out)
+{
+	struct cell cell;
+	const void *key;
+	size_t len;
+
+	cursor_entry(seq->cursor, &key, &len, &cell);
+	if (len != 9 || *(const uint8_t *)key != KEY_STATE || cell.len < 9)
+		return history_damaged("an entry of the state index");
+	*out = (struct moment){ get_be64((const uint8_t *)key + 1), (int64_t)get_u64(cell.bytes + 1) };
+	return 0;
+}
+
+static int tree_at(struct sequence *seq, uint64_t i, struct moment *out)
+{
+	const struct pager pager = { .file = seq->history->file };
+	int rc = 0;
+
+	if (!seq->cursor) {
+		seq->cursor = malloc(sizeof *seq->cursor);
+		if (!seq->cursor)
+			return error_system(ENOMEM, "looking up a state");
+		cursor_open(seq->cursor, &pager, &seq->history->tree);
+		if (seq->is_range)
+			rc = state_rank(seq->history, KEY_STATE, seq->from, &seq->low);
+	}
+	if (rc == 0)
+		rc = cursor_nth(seq->cursor, seq->low + i);
+	if (rc != 0)
+		return rc < 0 ? rc : history_damaged("the state index");
+	return tree_entry(seq, out);
+}
+
+/* The first entries of the range, which leave it commit by commit, are read many at a time. */
+static int oldest_at(struct sequence *seq, uint64_t i, struct moment *out)
+{
+	struct oldest *ahead = &seq->history->oldest;
+	int rc = 0;
+
+	while (ahead->at < ahead->n && ahead->of[ahead->at].number < seq->from)
+		ahead->at++;
+	if (i < ahead->n - ahead->at) {
+		*out = ahead->of[ahead->at + i];
+		return 0;
+	}
+	if (i >= OLDEST_AHEAD)
+		return tree_at(seq, i, out);
+	ahead->at = ahead->n = 0;
+	rc = tree_at(seq, 0, &ahead->of[0]);
+	ahead->n = rc == 0;
+	for (unsigned n = 1; rc == 0 && n < OLDEST_AHEAD && n < seq->n_tree; n++) {
+		rc = cursor_next(seq->cursor);
+		rc = rc ? (rc < 0 ? rc : history_damaged("the state index")) :
+			tree_entry(seq, &ahead->of[n]);
+		ahead->n = n + 1;
+	}
+	if (rc < 0)
+		ahead->n = 0;
+	if (rc == 0)
+		*out = ahead->of[i];
+	return rc;
 }
 
 static int sequence_at(struct sequence *seq, uint64_t i, uint64_t *number, int64_t *time_ns)
 {
 	const struct history *h = seq->history;
-	struct cell cell;
-	const void *key;
-	size_t len;
+	struct moment found = { 0 };
 	int rc;
 
-	if (i >= seq->n_tree) {
-		i -= seq->n_tree;
-		for (size_t k = 0; k < h->n_recent; k++) {
-			const struct state *s = &h->recent[k];
-			if (s->number >= seq->from && !(s->flags & STATE_MAINTENANCE) && i-- == 0) {
-				*number = s->number;
-				*time_ns = s->time_ns;
-				return 0;
-			}
+	if (i < seq->n_tree) {
+		rc = seq->is_range ? oldest_at(seq, i, &found) : tree_at(seq, i, &found);
+		*number = found.number;
+		*time_ns = found.time_ns;
+		return rc;
+	}
+	i -= seq->n_tree;
+	for (size_t k = 0; k < h->n_recent; k++) {
+		const struct state *s = &h->recent[k];
+		if (s->number >= seq->from && !(s->flags & STATE_MAINTENANCE) && i-- == 0) {
+			*number = s->number;
+			*time_ns = s->time_ns;
+			return 0;
 		}
-		if (i > 0 || !seq->fresh)
-			return history_damaged("the state index is shorter than it must be");
-		*number = seq->fresh->number;
-		*time_ns = seq->fresh->time_ns;
-		return 0;
 	}
-	if (!seq->cursor) {
-		const struct pager pager = { .file = h->file };
-		seq->cursor = malloc(sizeof *seq->cursor);
-		if (!seq->cursor)
-			return error_system(ENOMEM, "looking up a state");
-		cursor_open(seq->cursor, &pager, &h->tree);
-	}
-	rc = cursor_nth(seq->cursor, seq->low + i);
-	if (rc != 0)
-		return rc < 0 ? rc : history_damaged("the state index");
-	cursor_entry(seq->cursor, &key, &len, &cell);
-	if (len != 9 || *(const uint8_t *)key != KEY_STATE || cell.len < 9)
-		return history_damaged("an entry of the state index");
-	*number = get_be64((const uint8_t *)key + 1);
-	*time_ns = (int64_t)get_u64(cell.bytes + 1);
+	if (i > 0 || !seq->fresh)
+		return history_damaged("the state index is shorter than it must be");
+	*number = seq->fresh->number;
+	*time_ns = seq->fresh->time_ns;
 	return 0;
 }
 
@@ -358,9 +431,8 @@ int history_advance(struct history *history, struct state *s)
 		dropped = history->sparse.dropped;
 	}
 	if (rc == 0 && !r.policy.all) {
-		rc = sequence_open(history, oldest, fresh, &seq);
-		if (rc == 0)
-			rc = leaving_count(&seq, &r.policy, &history->n_leaving, &history->more_leaving);
+		sequence_range(history, oldest, fresh, &seq);
+		rc = leaving_count(&seq, &r.policy, &history->n_leaving, &history->more_leaving);
 		if (rc == 0 && history->n_leaving)
 			rc = sequence_at(&seq, history->n_leaving, &s->oldest, &time);
 		if (rc == 0 && history->n_leaving)
@@ -400,11 +472,12 @@ int history_load_kept(struct history *history, const struct record *newest)
 
 	history->gap.n = history->leaving.n = 0;
 	history->n_leaving = history->n_low = 0;
+	history->oldest.at = history->oldest.n = 0;
 	history->more_leave = false; /* the next commit finds out */
 	if (rc == 0) {
 		history->policy = r.policy;
 		history->kept_below = r.kept_below;
-		rc = sequence_open(history, r.kept_below, NULL, &seq);
+		rc = sequence_open(history, r.kept_below, &seq);
 	}
 	if (rc == 0 && history->tree.depth) {
 		rc = tree_rank(&r.pager, &history->tree, key, history_key(key, KEY_STATE, 0), &history->n_low);

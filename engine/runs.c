@@ -329,6 +329,55 @@ bool runs_last_fit(const struct runs *runs, uint64_t n, uint64_t below, uint64_t
 	return tell(runs, last_fit(runs->nodes, runs->root, n, below), start, len, NULL);
 }
 
+/* ---- In order ---- */
+
+/* The way to the lowest run of a subtree that starts at or after from. */
+static void walk_down(struct runs_walk *walk, uint32_t i, uint64_t from)
+{
+	const struct runs_node *nodes = walk->runs->nodes;
+
+	while (i) {
+		if (nodes[i].start < from) {
+			i = nodes[i].right;
+			continue;
+		}
+		if (walk->n == RUNS_PATH) { /* hardly ever: what is given up is looked for anew */
+			memmove(walk->path, walk->path + 1, --walk->n * sizeof *walk->path);
+			walk->cut = true;
+		}
+		walk->path[walk->n++] = i;
+		i = nodes[i].left;
+	}
+}
+
+void runs_walk_open(struct runs_walk *walk, const struct runs *runs, uint64_t no)
+{
+	uint64_t start, n;
+
+	walk->runs = runs;
+	walk->from = runs_holds(runs, no, &start, &n, NULL) ? start : no;
+	walk->n = 0;
+	walk->cut = false;
+	walk_down(walk, runs->root, walk->from);
+}
+
+bool runs_walk_next(struct runs_walk *walk, uint64_t *start, uint64_t *n)
+{
+	uint32_t i;
+
+	if (walk->n == 0 && walk->cut) {
+		walk->cut = false;
+		walk_down(walk, walk->runs->root, walk->from);
+	}
+	if (walk->n == 0)
+		return false;
+	i = walk->path[--walk->n];
+	tell(walk->runs, i, start, n, NULL);
+	walk->from = *start + 1;
+	walk_down(walk, walk->runs->nodes[i].right, 0);
+	return true;
+}
+
 uint64_t runs_longest(const struct runs *runs)
 {
 	return runs->root ? runs->nodes[runs->root].longest : 0;

@@ -36,6 +36,20 @@ bool runs_holds(const struct runs *runs, uint64_t no, uint64_t *start, uint64_t 
 bool runs_first_fit(const struct runs *runs, uint64_t n, uint64_t from, uint64_t *start, uint64_t *len);
 /* The highest run of at least n pages that starts below `below`. */
 bool runs_last_fit(const struct runs *runs, uint64_t n, uint64_t below, uint64_t *start, uint64_t *len);
+
+/* From run to run in order, in constant time each on average. The set must not change meanwhile. */
+enum { RUNS_PATH = 64 };
+struct runs_walk {
+	const struct runs *runs;
+	uint64_t from;                  /* the runs to come start here or later */
+	uint32_t path[RUNS_PATH];       /* nodes to come whose left subtrees are done, the next last */
+	unsigned n;
+	bool     cut;                   /* there are more than path has */
+};
+/* Before the run that holds `no`, or the first behind it. */
+void runs_walk_open(struct runs_walk *walk, const struct runs *runs, uint64_t no);
+bool runs_walk_next(struct runs_walk *walk, uint64_t *start, uint64_t *n);
+
 uint64_t runs_longest(const struct runs *runs);
 
 #endif

@@ -75,6 +75,15 @@ static void runs_agree(const struct runs *runs, const struct map *m)
 	if (there)
 		ck_assert(at == start && len == n);
 
+	struct runs_walk walk; /* those behind it, one by one */
+	runs_walk_open(&walk, runs, no);
+	for (; i < PAGES; i = m->of[i] ? start + n : i + 1)
+		if (run_at(m, i, &start, &n)) {
+			ck_assert(runs_walk_next(&walk, &at, &len));
+			ck_assert(at == start && len == n);
+		}
+	ck_assert(!runs_walk_next(&walk, &at, &len));
+
 	there = false; /* the lowest run that is long enough and starts from no on */
 	for (i = no; i < PAGES && !there; i++)
 		there = run_at(m, i, &start, &n) && start == i && n >= want;
