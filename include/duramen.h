@@ -121,12 +121,30 @@ typedef struct dur_iter      dur_iter;
  *
  * Numbers that no C type can hold travel as their text. The catalog of a prefix is a map: its keys
  * are scalars or tuples, in the order of dur_compare() (a tag is no part of a key), or, where the
- * prefix was created with DUR_RAW, plain byte strings. This release keeps scalars and tuples in the
- * catalog; the types of collections are declared for the releases that nest them, and putting one
- * is refused with DUR_E_TYPE.
+ * prefix was created with DUR_RAW, plain byte strings. A value may be a collection, in which others
+ * are, without limit. This release makes maps and sets, of typed or raw keys; lists, ropes and objects
+ * are declared for those to come, and making one is refused with DUR_E_TYPE.
  *
- * A call that takes a key takes a path too: DUR_PATH("/users") is a JSON Pointer (RFC 6901) from
- * the collection, DUR_STEPS(keys, n) the same with typed steps. A step in text is a string key; ~
+ * COLLECTIONS
+ *
+ * One small enough is kept within its parent's page, a larger one has pages of its own; it grows out
+ * and back as it is written to, and nobody sees which. Putting a collection that is somewhere already
+ * puts a clone of it: the two never see each other's later changes. A literal puts a whole one at once,
+ * others in it too:
+ *
+ *	dur_value name[] = { DUR_STR("first"), DUR_STR("Alice") };
+ *	dur_value user[] = { DUR_STR("name"), DUR_NEW(DUR_MAP, name, 2), DUR_STR("age"), DUR_INT(25) };
+ *	dur_put(dur_root(txn), &DUR_STR("alice"), &DUR_NEW(DUR_MAP, user, 4));
+ *	dur_get(dur_root(txn), &DUR_PATH("/alice/name/first"), &value);
+ *	dur_put(dur_root(txn), &DUR_STR("backup"), &DUR_COLL(dur_root(txn)));
+ *
+ * A handle from dur_root(), dur_make() or dur_enter() is good for the life of its view, through writes
+ * around it and in it, and through commit. Once its collection is removed or replaced it answers
+ * DUR_E_STALE. One that came within a value (dur_get(), dur_next(), ...) is to be read; in a snapshot it
+ * lasts as long as the view, in a transaction until the next writing call, and then answers DUR_E_STALE.
+ *
+ * A call that takes a key takes a path too: DUR_PATH("/users/alice") is a JSON Pointer (RFC
+ * 6901) from the collection, DUR_STEPS(keys, n) the same with typed steps. A step in text is a string key; ~
  * and a letter make it another type: ~i42, ~x00ff (bytes), ~u<uuid>. Strings are never parsed as
  * paths.
  */
@@ -547,8 +565,10 @@ int dur_poll_fd(dur_prefix *p, int *fd);
  *		printf("somebody else changed it\n");
  *	dur_del(coll, &DUR_STR("theme"));
  *
- * Common errors: DUR_E_TYPE (the collection takes no such key), DUR_E_PATH (a path that is not
- * well-formed), DUR_E_STALE (c's view is closed); of those that write DUR_E_READ_ONLY, DUR_E_LIMIT
+ * Common errors: DUR_E_TYPE (the collection takes no such key; a path leads through a scalar),
+ * DUR_E_PATH (a path that is not well-formed), DUR_E_STALE (c's view is closed, c is gone or was kept
+ * too long); of those that write DUR_E_READ_ONLY (in a snapshot, or c came within a value),
+ * DUR_E_PARENT (the collection that a path leads into is not there), DUR_E_LIMIT
  * (a key of more than DUR_MAX_KEY bytes, a value over the format's limit of 1 TiB), -ENOSPC (a
  * large transaction spills to a file that cannot grow). A write that failed changed nothing, and
  * bars the commit. Threads: the view's.
@@ -561,7 +581,8 @@ int dur_poll_fd(dur_prefix *p, int *fd);
 dur_coll dur_root(dur_view *v);
 
 /*
- * Gives the value at key; value NULL only asks. The path "" is the collection itself. DUR_NONE:
+ * Gives the value at key, of a set the member; value NULL only asks. The path "" is the collection
+ * itself. A collection comes as a value of its kind: coll is its handle, len its entries. DUR_NONE:
  * nothing is there.
  * Lives: *value borrows (see BORROWING); values of a page and more are read in place, without a
  * copy.
@@ -576,24 +597,27 @@ int dur_get(dur_coll c, const dur_value *key, dur_value *value);
  */
 int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *values);
 /*
- * Sets the value at key, whether or not one is there. The value's tag is kept with it.
+ * Sets the value at key, whether or not one is there. The value's tag is kept with it. value may be
+ * a literal (DUR_NEW(): of equal keys the last one counts) or a collection of this or another view,
+ * which is cloned. For a set value is NULL: key is put.
  * Errors: DUR_E_TYPE (a value that cannot be stored), DUR_E_MISUSE (a malformed one: a string that
- * is not UTF-8, digits that are no number), DUR_E_RANGE (a time's nanoseconds or zone),
- * DUR_E_PARENT (a path of several steps).
- * Cost: O(log n); pages are copied once per transaction. Large values are copied into the
- * transaction's memory.
+ * is not UTF-8, digits that are no number), DUR_E_RANGE (a time's nanoseconds or zone). A failure
+ * to read a collection that is copied bars the commit, with DUR_LENIENT too.
+ * Cost: O(log n); pages are copied once per transaction. Large values are written early. A collection
+ * costs what is in it.
  */
 int dur_put(dur_coll c, const dur_value *key, const dur_value *value);
 /*
- * Sets values[i] at keys[i], n of them, in any order; of equal keys the last one wins. All or none.
+ * Sets values[i] at keys[i], n of them, in any order; of equal keys the last one wins. All or none. Of
+ * a set values is NULL.
  * Cost: keys in ascending order beyond the last one of the map are appended, leaving full pages.
  */
 int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n);
 /*
- * Sets the value at key only if it now is equal to expected (type, tag and content); expected NULL:
- * only if nothing is there. DUR_NONE: it was not, nothing was changed; this does not bar the
- * commit.
- * Cost: a get and a put.
+ * Sets the value at key only if it now is equal to expected (type, tag and content; a collection or a
+ * literal: kind and all entries); expected NULL: only if nothing is there. DUR_NONE: it was not,
+ * nothing was changed; this does not bar the commit.
+ * Cost: a get and a put; of collections, both are read.
  */
 int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const dur_value *value);
 /*
@@ -601,6 +625,33 @@ int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const 
  * Cost: O(log n).
  */
 int dur_del(dur_coll c, const dur_value *key);
+/*
+ * Puts a member into a set. DUR_NONE: it was there; this does not bar the commit.
+ * Errors: DUR_E_TYPE (not a set). Cost: O(log n).
+ */
+int dur_add(dur_coll set, const dur_value *member);
+
+/*
+ * Opens the collection at key, or at the end of a path; "" opens c again. DUR_NONE: nothing is there.
+ * Lives: as the view (COLLECTIONS). Opened from a collection that came within a value in a transaction
+ * it is of that sort too.
+ * Errors: DUR_E_TYPE (something else is there).
+ * Cost: a get; in a transaction also some memory of the view's, until dur_leave() or its close.
+ */
+int dur_enter(dur_coll c, const dur_value *key, dur_coll *out);
+/*
+ * The same, for writing: made empty if nothing is there, and the missing maps (DUR_MAP) on the way to
+ * it. kind: DUR_MAP, DUR_RAW_MAP, DUR_SET or DUR_RAW_SET. out may be NULL.
+ * Errors: DUR_E_TYPE (something of another kind is there, or a kind that cannot be made).
+ * Cost: as dur_enter(), and a put for each collection made.
+ */
+int dur_make(dur_coll c, const dur_value *key, uint32_t kind, dur_coll *out);
+/*
+ * Forgets a handle early; the collection is not touched. Never needed, but kind in a transaction that
+ * opens millions. The handle then answers DUR_E_STALE, unless the same collection was opened more than
+ * once. {0}, and handles of snapshots, are fine.
+ */
+void dur_leave(dur_coll c);
 
 /* ======== Order: ranges, iterators, counts ========
  *

@@ -28,7 +28,7 @@ int change_path_set(struct change_path *path, const dur_view *v, const void *key
 	struct key_arena scratch = { 0 };
 	dur_value value;
 	size_t need = 0;
-	int rc = collection_key_value(v, key, len, &scratch, &value);
+	int rc = collection_key_value(v->raw, key, len, &scratch, &value);
 
 	if (rc == 0 && v->raw && utf8_valid(key, len) == len)
 		value.type = DUR_STR;

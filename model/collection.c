@@ -1,112 +1,265 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/collection.h"
 
+#include <errno.h>
+#include <string.h>
+
 #include "engine/run.h"
 #include "engine/value.h"
 #include "model/path.h"
+#include "model/write.h"
 
 int collection_check_slow(dur_coll c)
 {
-	if (c.view && c.view->generation == registry_generation && c.view->kind == VIEW_TXN &&
-	    !c.view->txn)
+	dur_view *v = c.view;
+
+	if (v && v->generation == registry_generation && v->kind == VIEW_TXN && !v->txn)
 		return error_set(DUR_E_FAILED, "this transaction failed to commit: close it, detach the "
 		                 "prefix and attach it anew");
-	if (!c.view || !c.kind)
+	if (!v || !c.kind)
 		return error_set(DUR_E_MISUSE, "the collection is {0}: take it from dur_root()");
-	if (c.view->generation != registry_generation)
+	if (v->generation != registry_generation)
 		return error_set(DUR_E_FORKED,
 		                 "this collection belongs to the parent process: attach anew "
 		                 "after a fork");
-	return error_set(DUR_E_STALE, "this collection's view has been closed");
+	if (v->kind == VIEW_TXN && v->lent_stamp && c.stamp == v->lent_stamp &&
+	    v->lent_writes == v->writes)
+		return 0; /* it stands within a value that was read since the last write */
+	if (v->kind == VIEW_CLOSED || c.stamp == 0 || c.stamp < v->stamp)
+		return error_set(DUR_E_STALE, "this collection's view has been closed");
+	return error_set(DUR_E_STALE, "this collection came within a value and was kept beyond a write: "
+	                 "open it with dur_enter()");
 }
 
 int collection_begin_write(dur_coll c)
 {
 	int rc = collection_check(c);
-	dur_view *v = c.view;
 
 	if (rc < 0)
 		return rc;
-	if (v->kind != VIEW_TXN)
+	if (c.view->kind != VIEW_TXN)
 		return error_set(DUR_E_READ_ONLY,
 		                 "this view is a snapshot: write in a transaction, from "
 		                 "dur_begin()");
-	v->writes++;
-	key_arena_reset(&v->arena);
-	return collection_end_write(c, dirty_relieve(&v->txn->dirty));
+	rc = c.view->txn->dirty.failed;
+	return rc < 0 ? collection_end_write(c, rc) : 0;
 }
 
 int collection_end_write(dur_coll c, int rc)
 {
-	if (rc < 0 && c.view->failed == 0)
-		c.view->failed = rc;
+	dur_view *v = c.view;
+
+	if (rc >= 0) {
+		int spilled = dirty_relieve(&v->txn->dirty);
+		rc = spilled < 0 ? spilled : rc;
+	}
+	v->writes++;
+	key_arena_reset(&v->arena);
+	if (rc < 0 && v->failed == 0)
+		v->failed = rc;
 	return rc;
 }
 
-/* ---- Keys ---- */
+/* ---- Paths ---- */
 
-/* A path of more than one step needs a collection on the way, and there are none yet. */
-static int lead_on(dur_coll c, const struct element_key *first, bool writing)
-{
-	struct cell cell;
-	int rc = tree_get(&c.view->pager, c.view->catalog, first->bytes, first->len, &cell);
-
-	if (rc < 0)
-		return rc;
-	if (rc == 0)
-		return error_set(DUR_E_TYPE,
-		                 "the path leads through a scalar, which has no elements");
-	return writing ? error_set(DUR_E_PARENT,
-	                           "the path's parent is not there; this version stores "
-	                           "scalars in the catalog only, so a path has one step")
-	               : DUR_NONE;
-}
-
-static int encode(dur_coll c, const dur_value *step, struct element_key *out)
-{
-	out->bytes = out->buf;
-	return c.kind == DUR_RAW_MAP
-	               ? key_encode_raw(step, out->buf, sizeof out->buf, &out->len)
-	               : key_encode(step, out->buf, sizeof out->buf, &out->len);
-}
-
-int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out,
-                        bool *self)
-{
-	struct key_arena scratch = { 0 };
+/* The steps of an argument, one after the other: of a plain key itself. */
+struct steps {
+	const dur_value *items;
+	uint64_t left;
 	struct path path;
-	dur_value step;
-	int rc;
+	struct key_arena scratch;
+	bool is_path;
+};
 
-	*self = false;
+static int steps_open(struct steps *s, const dur_value *key)
+{
+	s->scratch = (struct key_arena){ 0 };
+	s->is_path = false;
 	if (!key)
 		return error_set(DUR_E_MISUSE, "the key is NULL");
-	if (key->type == DUR_STEPS) {
-		*self = key->len == 0;
-		if (*self)
-			return 0;
-		if (!key->items)
-			return error_set(DUR_E_MISUSE, "DUR_STEPS without steps");
-		rc = encode(c, &key->items[0], out);
-		return rc < 0 || key->len == 1 ? rc : lead_on(c, out, writing);
+	if (key->type == DUR_PATH) {
+		s->is_path = true;
+		return path_open(&s->path, key);
 	}
-	rc = path_open(&path, key);
+	s->items = key;
+	s->left = 1;
+	if (key->type != DUR_STEPS)
+		return 0;
+	s->items = key->items;
+	s->left = key->len;
+	if (s->left && !s->items)
+		return error_set(DUR_E_MISUSE, "DUR_STEPS without steps");
+	return 0;
+}
+
+/* 0, or 1 at the end. */
+static int steps_next(struct steps *s, dur_value *step)
+{
+	if (s->is_path)
+		return path_next(&s->path, &s->scratch, step);
+	if (s->left == 0)
+		return 1;
+	s->left--;
+	*step = *s->items++;
+	return 0;
+}
+
+/* Nothing is there, or no collection; but a path that is none is an error all the same. */
+static int steps_rest(struct steps *s, int rc)
+{
+	dur_value step;
+	int wrong;
+
+	while ((wrong = steps_next(s, &step)) == 0)
+		;
+	if (wrong < 0 || rc != DUR_E_TYPE)
+		return wrong < 0 ? wrong : rc;
+	return error_set(DUR_E_TYPE, "the path leads through a scalar, which has no elements");
+}
+
+/* From the collection at p to the one that the key's element is. */
+static int go_into(struct place *p, const struct element_key *key)
+{
+	struct cell cell;
+	dur_view *v = p->view;
+	int rc = place_get(p, key, &cell);
+
+	if (rc != 0)
+		return rc;
+	if (!nest_is_collection(cell.bytes))
+		return DUR_E_TYPE;
+	place_of_cell(v, &cell, p);
+	return 0;
+}
+
+int collection_look(dur_coll c, const dur_value *key, struct place *p, struct element_key *out,
+                    bool *self)
+{
+	struct steps steps;
+	dur_value step;
+	int rc = place_open(c, p);
+
+	*self = false;
+	if (rc < 0)
+		return rc;
+	if (!key_is_path(key))
+		return place_key(p, key, out);
+	rc = steps_open(&steps, key);
 	if (rc == 0)
-		rc = path_next(&path, &scratch, &step);
-	if (rc == DUR_NONE) {
-		*self = true;
+		rc = steps_next(&steps, &step);
+	*self = rc == 1;
+	if (*self)
 		rc = 0;
-	} else if (rc == 0) {
-		rc = encode(c, &step, out);
-		if (rc == 0) {
-			unsigned more = 0;
-			while ((rc = path_next(&path, &scratch, &step)) == 0)
-				more++;
-			rc = rc < 0 ? rc : more ? lead_on(c, out, writing) : 0;
+	while (rc == 0 && !*self) {
+		rc = place_key(p, &step, out);
+		if (rc != 0 || (rc = steps_next(&steps, &step)) != 0)
+			break;
+		rc = go_into(p, out);
+		if (rc == DUR_NONE || rc == DUR_E_TYPE) {
+			rc = steps_rest(&steps, rc);
+			key_arena_free(&steps.scratch);
+			return rc;
 		}
 	}
-	key_arena_free(&scratch);
+	key_arena_free(&steps.scratch);
+	return rc < 0 ? rc : 0;
+}
+
+static int no_parent(void)
+{
+	return error_set(DUR_E_PARENT, "the collection that the path leads into is not there: "
+	                               "dur_make() makes it, and the maps on the way to it");
+}
+
+static int make_on_the_way(dur_view *v, struct row *row, const struct element_key *key)
+{
+	uint8_t cell[2];
+	size_t len = small_empty(DUR_MAP, cell);
+
+	if (kind_is_set(row->kind))
+		return error_set(DUR_E_TYPE, "a set holds no collections");
+	return write_put(v, row, key, cell, len);
+}
+
+/* From a row to that of the element at the key. */
+static int step_into(dur_view *v, struct row **row, const struct element_key *key, bool make)
+{
+	struct row *into;
+	int rc = row_child(v, *row, key, &into);
+
+	if (rc == 1 && make) {
+		rc = make_on_the_way(v, *row, key);
+		if (rc == 0)
+			rc = row_child(v, *row, key, &into);
+	}
+	if (rc == 0)
+		*row = into;
 	return rc;
+}
+
+int collection_reach(dur_coll c, const dur_value *key, bool make, struct row **row,
+                     struct element_key *out, bool *self)
+{
+	dur_view *v = c.view;
+	struct steps steps;
+	struct place p;
+	dur_value step;
+	int rc = row_of(c, row);
+
+	*self = false;
+	if (rc == 0)
+		rc = row_find(v, *row);
+	if (rc < 0)
+		return rc;
+	row_place(v, *row, &p);
+	if (!key_is_path(key))
+		return place_key(&p, key, out);
+	rc = steps_open(&steps, key);
+	if (rc == 0)
+		rc = steps_next(&steps, &step);
+	*self = rc == 1;
+	while (rc == 0) {
+		rc = place_key(&p, &step, out);
+		if (rc != 0 || (rc = steps_next(&steps, &step)) != 0)
+			break;
+		rc = step_into(v, row, out, make);
+		if (rc == DUR_NONE || rc == DUR_E_TYPE) {
+			rc = steps_rest(&steps, rc);
+			rc = rc == DUR_NONE ? no_parent() : rc;
+		} else if (rc == 0) {
+			rc = row_find(v, *row);
+			row_place(v, *row, &p);
+		}
+	}
+	key_arena_free(&steps.scratch);
+	return rc < 0 ? rc : 0;
+}
+
+int collection_catalog_key(dur_view *v, const dur_value *path, struct element_key *out, bool *self)
+{
+	const struct place p = { .view = v, .kind = v->raw ? DUR_RAW_MAP : DUR_MAP };
+	struct steps steps;
+	dur_value step;
+	int rc = steps_open(&steps, path);
+
+	if (rc == 0)
+		rc = steps_next(&steps, &step);
+	*self = rc == 1;
+	if (rc == 0)
+		rc = place_key(&p, &step, out);
+	if (rc == 0 && (rc = steps_next(&steps, &step)) == 0)
+		rc = error_set(DUR_E_TYPE, "this version follows entries of the catalog: a path of one "
+		                           "step");
+	key_arena_free(&steps.scratch);
+	return rc < 0 ? rc : 0;
+}
+
+int collection_find(dur_coll c, const dur_value *key, struct place *p, struct cell *cell, bool *self)
+{
+	struct element_key k;
+	int rc = collection_look(c, key, p, &k, self);
+
+	return rc != 0 || *self ? rc : place_get(p, &k, cell);
 }
 
 /* ---- Values ---- */
@@ -118,6 +271,12 @@ int collection_value_slow(dur_view *v, const struct cell *cell, struct key_arena
 	const void *payload;
 	int rc;
 
+	if (unlikely(nest_is_collection(cell->bytes))) {
+		struct place p;
+		place_of_cell(v, cell, &p);
+		*value = (dur_value){ .type = p.kind, .len = place_count(&p) };
+		return place_handle(v, cell, &value->coll);
+	}
 	if (likely(!value_is_run(cell->bytes, cell->len)))
 		return value_decode(cell->bytes, cell->len, arena, value);
 	rc = value_run(cell->bytes, cell->len, &run);
@@ -127,7 +286,22 @@ int collection_value_slow(dur_view *v, const struct cell *cell, struct key_arena
 	return rc < 0 ? rc : value_decode_run(cell->bytes, cell->len, payload, arena, value);
 }
 
-void collection_self(dur_coll c, dur_value *value)
+int collection_member(dur_view *v, uint32_t kind, const struct element_key *key, dur_value *value)
 {
-	*value = (dur_value){ .type = c.kind, .len = c.view->catalog->count, .coll = c };
+	uint8_t *bytes = key_arena_take(&v->arena, key->len + 1);
+
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, key->bytes, key->len);
+	return collection_key_value(kind_is_raw(kind), bytes, key->len, &v->arena, value);
+}
+
+int collection_self(dur_coll c, dur_value *value)
+{
+	struct place p;
+	int rc = place_open(c, &p);
+
+	if (rc == 0)
+		*value = (dur_value){ .type = c.kind, .len = place_count(&p), .coll = c };
+	return rc;
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Collections in views: what every call on elements and ranges starts with. A collection is checked
- * against its view's stamp, a key or a path becomes key bytes, a cell becomes a value.
+ * against its view's stamp, a key or a path becomes a place and key bytes, a cell becomes a value.
  */
 #ifndef DURAMEN_MODEL_COLLECTION_H
 #define DURAMEN_MODEL_COLLECTION_H
 
-#include "prefixes/prefix.h"
-
-struct element_key {
-	const uint8_t *bytes; /* buf, or the caller's own where nothing is written */
-	size_t len;
-	uint8_t buf[DUR_MAX_KEY + 1];
-};
+#include "model/rows.h"
 
 /* 0, DUR_E_MISUSE, DUR_E_STALE, DUR_E_FORKED. */
 int collection_check_slow(dur_coll c);
@@ -25,34 +19,33 @@ static inline int collection_check(dur_coll c)
 	return collection_check_slow(c);
 }
 
-/* The same for a writing call, which then is counted; DUR_E_READ_ONLY. */
+/*
+ * The same for a writing call; DUR_E_READ_ONLY. What reads have lent lasts until collection_end_write(),
+ * so that it may be an argument of the call.
+ */
 int collection_begin_write(dur_coll c);
-/* Ends a writing call: its first error bars the commit. Returns rc. */
+/* Ends a writing call: its first error bars the commit. Returns rc, or what spilling said. */
 int collection_end_write(dur_coll c, int rc);
 
-/*
- * The key that an argument means, in the collection it leads to. 0, or DUR_NONE: a path leads nowhere
- * (writing: DUR_E_PARENT). DUR_E_PATH, DUR_E_TYPE, DUR_E_LIMIT. *self: the path is "", the collection.
- */
-int collection_key_path(dur_coll c, const dur_value *key, bool writing, struct element_key *out,
-                        bool *self);
-
-static inline int collection_key(dur_coll c, const dur_value *key, bool writing,
-                                 struct element_key *out, bool *self)
+static inline bool key_is_path(const dur_value *key)
 {
-	if (unlikely(!key || key->type == DUR_PATH || key->type == DUR_STEPS))
-		return collection_key_path(c, key, writing, out, self);
-	*self = false;
-	if (c.kind == DUR_RAW_MAP && !writing && key->type == DUR_BYTES && key->len <= DUR_MAX_KEY &&
-	    key->ptr) {
-		out->bytes = key->ptr;
-		out->len = key->len;
-		return 0;
-	}
-	out->bytes = out->buf;
-	return c.kind == DUR_RAW_MAP ? key_encode_raw(key, out->buf, sizeof out->buf, &out->len)
-	                             : key_encode(key, out->buf, sizeof out->buf, &out->len);
+	return unlikely(!key || key->type == DUR_PATH || key->type == DUR_STEPS);
 }
+
+/*
+ * Where an argument leads to, for reading: the place of the collection that has the last step, and that
+ * step as its key. 0, or DUR_NONE: a path leads nowhere. *self: the path is "", the place the collection
+ * itself. DUR_E_PATH, DUR_E_TYPE, DUR_E_LIMIT.
+ */
+int collection_look(dur_coll c, const dur_value *key, struct place *p, struct element_key *out,
+                    bool *self);
+/* The same for writing. make: missing collections on the way are made, maps; else DUR_E_PARENT. */
+int collection_reach(dur_coll c, const dur_value *key, bool make, struct row **row,
+                     struct element_key *out, bool *self);
+/* The key of a path of one step from the catalog (log, watch). DUR_E_TYPE: it has more. */
+int collection_catalog_key(dur_view *v, const dur_value *path, struct element_key *out, bool *self);
+/* What stands at a key, or at the end of a path: 0, DUR_NONE. *self as above, then p is set alone. */
+int collection_find(dur_coll c, const dur_value *key, struct place *p, struct cell *cell, bool *self);
 
 /* A cell as a value that borrows from its page, its run or the arena. */
 int collection_value_slow(dur_view *v, const struct cell *cell, struct key_arena *arena,
@@ -73,17 +66,20 @@ static inline int collection_value(dur_view *v, const struct cell *cell, struct 
 }
 
 /* A key's bytes as a value. */
-static inline int collection_key_value(const dur_view *v, const void *key, size_t len,
+static inline int collection_key_value(bool raw, const void *key, size_t len,
                                        struct key_arena *arena, dur_value *value)
 {
-	if (unlikely(!v->raw))
+	if (unlikely(!raw))
 		return key_decode(key, len, arena, value);
 	key_decode_raw(key, len, value);
 	return 0;
 }
 
+/* A set's member, which is found under its key, as a value of its own. */
+int collection_member(dur_view *v, uint32_t kind, const struct element_key *key, dur_value *value);
+
 /* The collection itself as a value. */
-void collection_self(dur_coll c, dur_value *value);
+int collection_self(dur_coll c, dur_value *value);
 
 /* What a read that may be borrowed only until the next call gives back first (old snapshots). */
 static inline void collection_reclaim(dur_view *v)

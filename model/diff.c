@@ -128,11 +128,14 @@ static int cut_part(struct diff *d, dur_coll c, const dur_range *r)
 {
 	dur_range whole = *r;
 	struct selection s;
+	struct place p;
 	uint64_t n;
 	int rc;
 
 	whole.part = whole.parts = 0;
-	rc = range_select(c, &whole, &s);
+	rc = place_open(c, &p);
+	if (rc == 0)
+		rc = range_select(&p, &whole, &s);
 	if (rc < 0)
 		return rc;
 	n = s.high - s.low;
@@ -156,12 +159,15 @@ static int cut_part(struct diff *d, dur_coll c, const dur_range *r)
 static int take_range(struct diff *d, dur_coll c, const dur_range *r)
 {
 	struct selection s;
+	struct place p;
 	int rc;
 
 	d->left = UINT64_MAX;
 	if (!r)
 		return 0;
-	rc = range_select(c, r, &s);
+	rc = place_open(c, &p);
+	if (rc == 0)
+		rc = range_select(&p, r, &s);
 	if (rc < 0)
 		return rc;
 	d->back = s.reverse;
@@ -182,6 +188,9 @@ static int check_pair(dur_coll old, dur_coll now)
 		rc = collection_check(now);
 	if (rc < 0)
 		return rc;
+	if ((!no_old && old.at) || (!no_now && now.at))
+		return error_set(DUR_E_TYPE, "this version compares whole states: dur_diff() of two "
+		                             "catalogs");
 	if (no_old && no_now)
 		return error_set(DUR_E_MISUSE,
 		                 "dur_diff() needs a collection: only one of the two may be {0}");

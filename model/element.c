@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One element: get, put, swap, del, and many at a time. */
+/*
+ * One element: get, put, swap, del, add, and many at a time. Keys of the catalog take a way of their
+ * own, without a look at where the collection is.
+ */
 #include <errno.h>
 #include <string.h>
 
-#include "engine/run.h"
 #include "engine/value.h"
 #include "model/collection.h"
+#include "model/write.h"
 
 enum { BATCH = 32 }; /* keys encoded at a time for dur_get_many() */
 
@@ -20,48 +23,77 @@ dur_coll dur_root(dur_view *v)
 
 /* ---- Reading ---- */
 
+/* A key of the catalog; bytes as a key of a raw one are looked up where they are. */
+static inline int catalog_key(dur_coll c, const dur_value *key, struct element_key *out)
+{
+	if (c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->len <= DUR_MAX_KEY && key->ptr) {
+		out->bytes = key->ptr;
+		out->len = key->len;
+		return 0;
+	}
+	out->bytes = out->buf;
+	return c.kind == DUR_RAW_MAP ? key_encode_raw(key, out->buf, sizeof out->buf, &out->len)
+	                             : key_encode(key, out->buf, sizeof out->buf, &out->len);
+}
+
+static int get_slow(dur_coll c, const dur_value *key, dur_value *value)
+{
+	struct element_key k;
+	struct place p;
+	struct cell cell;
+	bool self;
+	int rc = collection_look(c, key, &p, &k, &self);
+
+	if (rc == 0 && self)
+		return value ? collection_self(c, value) : 0;
+	if (rc == 0)
+		rc = place_get(&p, &k, &cell);
+	if (rc != 0 || !value)
+		return rc;
+	if (kind_is_set(p.kind))
+		return collection_member(c.view, p.kind, &k, value);
+	return collection_value(c.view, &cell, &c.view->arena, value);
+}
+
 int dur_get(dur_coll c, const dur_value *key, dur_value *value)
 {
 	struct element_key k;
 	struct cell cell;
-	bool self;
 	int rc = collection_check(c);
 
 	if (unlikely(rc < 0))
 		return rc;
 	collection_reclaim(c.view);
-	rc = collection_key(c, key, false, &k, &self);
+	if (unlikely(c.at != 0 || key_is_path(key)))
+		return get_slow(c, key, value);
+	rc = catalog_key(c, key, &k);
 	if (unlikely(rc != 0))
 		return rc;
-	if (unlikely(self)) {
-		if (value)
-			collection_self(c, value);
-		return 0;
-	}
 	rc = tree_get(&c.view->pager, c.view->catalog, k.bytes, k.len, &cell);
 	if (rc == 0 && value)
 		rc = collection_value(c.view, &cell, &c.view->arena, value);
 	return rc;
 }
 
-static int get_batch(dur_coll c, const dur_value *keys, uint32_t n, dur_value *values)
+static int get_batch(const struct place *p, const dur_value *keys, uint32_t n, dur_value *values)
 {
 	uint8_t bytes[BATCH][DUR_MAX_KEY + 1];
 	struct tree_key list[BATCH];
 	struct cell cells[BATCH];
+	dur_view *v = p->view;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		list[i].key = bytes[i];
-		rc = c.kind == DUR_RAW_MAP
+		rc = p->kind == DUR_RAW_MAP
 		             ? key_encode_raw(&keys[i], bytes[i], sizeof bytes[i], &list[i].len)
 		             : key_encode(&keys[i], bytes[i], sizeof bytes[i], &list[i].len);
 	}
 	if (rc == 0)
-		rc = tree_get_many(&c.view->pager, c.view->catalog, list, n, cells);
+		rc = tree_get_many(&v->pager, p->tree, list, n, cells);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		if (cells[i].bytes)
-			rc = collection_value(c.view, &cells[i], &c.view->arena, &values[i]);
+			rc = collection_value(v, &cells[i], &v->arena, &values[i]);
 		else
 			values[i] = (dur_value){ .type = DUR_ABSENT };
 	}
@@ -69,16 +101,32 @@ static int get_batch(dur_coll c, const dur_value *keys, uint32_t n, dur_value *v
 }
 
 /* Whether dur_get_many() can take the keys in batches: paths may lead anywhere. */
-static bool plain(const dur_value *keys, uint32_t n)
+static bool plain(const struct place *p, const dur_value *keys, uint32_t n)
 {
+	if (p->form != FORM_KEYED || kind_is_set(p->kind))
+		return false;
 	for (uint32_t i = 0; i < n; i++)
-		if (keys[i].type == DUR_PATH || keys[i].type == DUR_STEPS)
+		if (key_is_path(&keys[i]))
 			return false;
 	return true;
 }
 
+/* One by one; what is lent stays until the call is over. */
+static int get_each(dur_coll c, const dur_value *keys, uint32_t n, dur_value *values)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && rc >= 0; i++) {
+		rc = get_slow(c, &keys[i], &values[i]);
+		if (rc == DUR_NONE)
+			values[i] = (dur_value){ .type = DUR_ABSENT };
+	}
+	return rc < 0 ? rc : 0;
+}
+
 int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *values)
 {
+	struct place p;
 	int rc = collection_check(c);
 
 	if (rc < 0)
@@ -87,91 +135,102 @@ int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *value
 		return error_set(DUR_E_MISUSE,
 		                 "dur_get_many() needs keys and room for as many values");
 	collection_reclaim(c.view);
-	if (!plain(keys, n)) {
-		for (uint32_t i = 0; i < n && rc >= 0; i++) {
-			rc = dur_get(c, &keys[i], &values[i]);
-			if (rc == DUR_NONE)
-				values[i] = (dur_value){ .type = DUR_ABSENT };
-		}
-		return rc < 0 ? rc : 0;
-	}
+	rc = place_open(c, &p);
+	if (rc < 0)
+		return rc;
+	if (!plain(&p, keys, n))
+		return get_each(c, keys, n, values);
 	for (uint32_t i = 0; i < n && rc == 0; i += BATCH)
-		rc = get_batch(c, keys + i, n - i < BATCH ? n - i : BATCH, values + i);
+		rc = get_batch(&p, keys + i, n - i < BATCH ? n - i : BATCH, values + i);
 	return rc;
 }
 
 /* ---- Writing ---- */
 
-/* A value as a cell: inline if it fits beside its key, else in a run, which is written now. */
-static int make_cell(dur_view *v, const dur_value *value, size_t key_len,
-                     uint8_t cell[TREE_CELL_MAX], size_t *len, struct page_ptr *run,
-                     uint64_t *run_bytes)
+static int no_element(void)
 {
-	size_t room =
-		TREE_ENTRY_MAX - key_len < TREE_CELL_MAX ? TREE_ENTRY_MAX - key_len : TREE_CELL_MAX;
-	uint8_t head[VALUE_HEAD_MAX];
-	const void *payload;
-	uint64_t bytes;
-	size_t n;
-	int rc;
-
-	*run = (struct page_ptr){ 0 };
-	*run_bytes = 0;
-	if (!value)
-		return error_set(DUR_E_MISUSE, "there is no value to put");
-	if (value->type == DUR_BYTES && value->tag == 0 && value->len < room && value->ptr) {
-		cell[0] = DUR_BYTES; /* nothing to check: the short way */
-		memcpy(cell + 1, value->ptr, value->len);
-		*len = value->len + 1;
-		return 0;
-	}
-	if (value_cell_bound(value) <= room)
-		return value_encode(value, cell, room, len);
-	rc = value_encode(value, cell, room, len); /* the bound is generous */
-	if (rc != -ENOSPC)
-		return rc;
-	rc = value_head(value, &v->arena, head, &n, &payload, &bytes);
-	if (rc == 0)
-		rc = run_write(&v->txn->dirty, payload, bytes, run);
-	if (rc < 0)
-		return rc;
-	*run_bytes = bytes;
-	memcpy(cell, head, n);
-	*len = value_put_run(cell, n, &(struct value_run){ run->birth, run->no, bytes });
-	return 0;
-}
-
-/* The key of an element that is to change. */
-static int element_key(dur_coll c, const dur_value *key, struct element_key *k)
-{
-	bool self;
-	int rc = collection_key(c, key, true, k, &self);
-
-	if (rc != 0 || !self)
-		return rc;
 	return error_set(DUR_E_TYPE,
 	                 "the path leads to the collection itself: name an element of it");
 }
 
-static int put(dur_coll c, const dur_value *key, const dur_value *value)
+/* A list has no gaps: behind its last item stands the next, nothing beyond. */
+static int check_position(dur_view *v, struct row *row, const struct element_key *k)
 {
-	uint8_t cell[TREE_CELL_MAX];
-	struct element_key k;
-	struct page_ptr run;
-	uint64_t run_bytes = 0;
-	size_t len;
-	int rc = element_key(c, key, &k);
+	struct place p;
 
-	if (rc != 0)
-		return rc;
-	rc = make_cell(c.view, value, k.len, cell, &len, &run, &run_bytes);
+	if (row->kind != DUR_LIST)
+		return 0;
+	row_place(v, row, &p);
+	if (k->position <= place_count(&p))
+		return 0;
+	return error_set(DUR_E_RANGE, "position %lld is beyond the list's %llu items",
+	                 (long long)k->position, (unsigned long long)place_count(&p));
+}
+
+/* A put that can go to the catalog's tree at once: nobody has a handle to anything in it. */
+static inline bool is_flat(dur_coll c, const dur_value *key, const dur_value *value)
+{
+	return c.at == 0 && !key_is_path(key) && value && value->type < DUR_MAP &&
+	       !rows_used(c.view);
+}
+
+static int put_flat(dur_coll c, const dur_value *key, const dur_value *value)
+{
+	struct made_cell m = { .len = 0 };
+	struct element_key k;
+	dur_view *v = c.view;
+	int rc;
+
+	k.bytes = k.buf;
+	rc = c.kind == DUR_RAW_MAP ? key_encode_raw(key, k.buf, sizeof k.buf, &k.len)
+	                           : key_encode(key, k.buf, sizeof k.buf, &k.len);
+	if (rc == 0)
+		rc = cell_make_scalar(v, value, k.len, &m);
 	if (rc < 0)
 		return rc;
-	rc = tree_put(&c.view->txn->dirty, c.view->catalog, k.bytes, k.len, cell, len, NULL);
-	if (rc < 0 && run.no)
-		dirty_drop_run(&c.view->txn->dirty, run, (uint32_t)run_pages(run_bytes),
-		               CLASS_DATA);
-	return rc < 0 ? rc : 0;
+	rc = tree_put(&v->txn->dirty, v->catalog, k.bytes, k.len, m.bytes, m.len, NULL);
+	if (rc < 0)
+		cell_unmake(v, &m);
+	return rc;
+}
+
+/* Into the collection of a row, at its key. A set takes no value. */
+static int put_at(dur_view *v, struct row *row, const struct element_key *k, const dur_value *value)
+{
+	struct made_cell m = { .len = 0 };
+	int rc = check_position(v, row, k);
+
+	if (rc < 0)
+		return rc;
+	if (kind_is_set(row->kind)) {
+		if (value)
+			return error_set(DUR_E_TYPE, "a set's members have no values: dur_add() "
+			                             "puts one, or dur_put() with none");
+		m.bytes[0] = DUR_NULL;
+		m.len = 1;
+	} else {
+		rc = cell_make(v, value, k->len, &m);
+	}
+	if (rc == 0)
+		rc = write_put(v, row, k, m.bytes, m.len);
+	if (rc < 0)
+		cell_unmake(v, &m);
+	return rc;
+}
+
+static int put(dur_coll c, const dur_value *key, const dur_value *value)
+{
+	struct element_key k;
+	struct row *row;
+	bool self;
+	int rc;
+
+	if (likely(is_flat(c, key, value)))
+		return put_flat(c, key, value);
+	rc = collection_reach(c, key, false, &row, &k, &self);
+	if (rc == 0 && self)
+		rc = no_element();
+	return rc == 0 ? put_at(c.view, row, &k, value) : rc;
 }
 
 int dur_put(dur_coll c, const dur_value *key, const dur_value *value)
@@ -184,102 +243,87 @@ int dur_put(dur_coll c, const dur_value *key, const dur_value *value)
 /* Everything that can be refused about a put, before the first of many is done. */
 static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
 {
-	/* plain bytes under plain bytes: nothing about them can be refused */
-	if (c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->ptr && key->len <= DUR_MAX_KEY &&
-	    value->type == DUR_BYTES && value->ptr && value->len <= VALUE_BYTES_MAX)
-		return 0;
-
-	uint8_t cell[TREE_CELL_MAX];
 	struct element_key k;
-	size_t len;
-	int rc = element_key(c, key, &k);
+	struct row *row;
+	struct place p;
+	bool self;
+	int rc;
 
-	if (rc != 0)
-		return rc;
-	rc = value_encode(value, cell, sizeof cell, &len);
-	if (rc == -ENOSPC) {
-		uint8_t head[VALUE_HEAD_MAX];
-		const void *payload;
-		uint64_t bytes;
-		rc = value_head(value, &c.view->arena, head, &len, &payload, &bytes);
+	/* plain bytes under plain bytes: nothing about them can be refused */
+	if (c.at == 0 && c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->ptr &&
+	    key->len <= DUR_MAX_KEY && value && value->type == DUR_BYTES && value->ptr &&
+	    value->len <= VALUE_BYTES_MAX)
+		return 0;
+	if (c.at == 0 && !key_is_path(key)) {
+		rc = place_open(c, &p);
+		return rc == 0 && (rc = place_key(&p, key, &k)) == 0 ? cell_check(value) : rc;
 	}
-	return rc;
+	rc = collection_reach(c, key, false, &row, &k, &self);
+	if (rc == 0 && self)
+		rc = no_element();
+	if (rc == 0)
+		rc = check_position(c.view, row, &k);
+	if (rc == 0 && kind_is_set(row->kind))
+		return value ? error_set(DUR_E_TYPE, "a set's members have no values") : 0;
+	return rc == 0 ? cell_check(value) : rc;
+}
+
+/* Values that lie in pages of the transaction must not be spilled before their turn. */
+static bool borrows(const dur_value *value)
+{
+	return value && value->type >= DUR_MAP;
 }
 
 int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n)
 {
+	bool may_spill = true;
 	int rc = collection_begin_write(c);
 
 	if (rc < 0)
 		return rc;
-	if (n && (!keys || !values))
+	if (n && (!keys || (!values && !kind_is_set(c.kind))))
 		rc = error_set(DUR_E_MISUSE, "dur_put_many() needs keys and as many values");
-	for (uint32_t i = 0; i < n && rc == 0; i++)
-		rc = check_put(c, &keys[i], &values[i]);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
-		rc = put(c, &keys[i], &values[i]);
-		if (rc == 0 && i % BATCH == BATCH - 1)
+		rc = check_put(c, &keys[i], values ? &values[i] : NULL);
+		may_spill = may_spill && !borrows(values ? &values[i] : NULL);
+	}
+	for (uint32_t i = 0; i < n && rc == 0; i++) {
+		rc = put(c, &keys[i], values ? &values[i] : NULL);
+		if (rc == 0 && may_spill && i % BATCH == BATCH - 1) {
 			rc = dirty_relieve(&c.view->txn->dirty);
+			c.view->writes++;
+		}
 	}
 	return collection_end_write(c, rc);
-}
-
-/* 0: the cell holds exactly this value (type, tag, content); DUR_NONE: another one. */
-static int same(dur_view *v, const struct cell *cell, const dur_value *expected)
-{
-	uint8_t bytes[TREE_CELL_MAX], head[VALUE_HEAD_MAX];
-	const void *payload, *stored;
-	struct value_run run;
-	uint64_t payload_len;
-	size_t len;
-	int rc;
-
-	if (!value_is_run(cell->bytes, cell->len)) {
-		rc = value_encode(expected, bytes, sizeof bytes, &len);
-		if (rc == -ENOSPC)
-			return DUR_NONE;
-		return rc < 0 ? rc : len != cell->len || memcmp(bytes, cell->bytes, len) != 0;
-	}
-	rc = value_encode(expected, bytes, 0, &len);
-	if (rc < 0 && rc != -ENOSPC)
-		return rc;
-	if (value_cell_bound(expected) <= VALUE_SMALL)
-		return DUR_NONE;
-	rc = value_head(expected, &v->arena, head, &len, &payload, &payload_len);
-	if (rc == DUR_E_TYPE)
-		return DUR_NONE;
-	if (rc == 0)
-		rc = value_run(cell->bytes, cell->len, &run);
-	if (rc < 0)
-		return rc;
-	if (run.bytes != payload_len || (head[0] | VALUE_IN_RUN) != cell->bytes[0] ||
-	    memcmp(head + 1, cell->bytes + 1, len - 1) != 0)
-		return DUR_NONE;
-	rc = run_read(v->pager.file, (struct page_ptr){ run.page, run.birth }, run.bytes, &stored);
-	return rc < 0 ? rc : memcmp(stored, payload, payload_len) != 0;
 }
 
 static int swap(dur_coll c, const dur_value *key, const dur_value *expected, const dur_value *value)
 {
 	struct element_key k;
+	struct row *row;
+	struct place p;
 	struct cell cell;
-	int rc = element_key(c, key, &k);
+	bool self;
+	int rc = collection_reach(c, key, false, &row, &k, &self);
 
-	if (rc != 0)
+	if (rc == 0 && self)
+		rc = no_element();
+	if (rc < 0)
 		return rc;
-	if (!value)
+	if (!value && !kind_is_set(row->kind))
 		return error_set(DUR_E_MISUSE, "there is no value to put");
-	rc = tree_get(&c.view->pager, c.view->catalog, k.bytes, k.len, &cell);
+	row_place(c.view, row, &p);
+	rc = place_get(&p, &k, &cell);
 	if (rc < 0)
 		return rc;
 	if (rc == 1 && expected)
 		return DUR_NONE;
 	if (rc == 0) {
-		rc = expected ? same(c.view, &cell, expected) : DUR_NONE;
+		rc = expected ? cell_same(c.view, &cell, expected) : DUR_NONE;
 		if (rc != 0)
 			return rc;
 	}
-	return put(c, key, value);
+	return put_at(c.view, row, &k, value);
 }
 
 int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const dur_value *value)
@@ -289,19 +333,55 @@ int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const 
 	return rc < 0 ? rc : collection_end_write(c, swap(c, key, expected, value));
 }
 
-int dur_del(dur_coll c, const dur_value *key)
+static int del(dur_coll c, const dur_value *key)
 {
 	struct element_key k;
+	struct place p;
+	struct row *row;
 	bool self;
+	int rc = collection_look(c, key, &p, &k, &self);
+
+	if (rc == 0 && self)
+		return error_set(DUR_E_TYPE,
+		                 "the path leads to the collection itself: dur_clear() empties it");
+	if (rc == 0)
+		rc = collection_reach(c, key, false, &row, &k, &self);
+	return rc == 0 ? write_del(c.view, row, &k) : rc;
+}
+
+int dur_del(dur_coll c, const dur_value *key)
+{
 	int rc = collection_begin_write(c);
 
+	return rc < 0 ? rc : collection_end_write(c, del(c, key));
+}
+
+static int add(dur_coll set, const dur_value *member)
+{
+	struct element_key k;
+	struct row *row;
+	struct place p;
+	struct cell cell;
+	bool self;
+	int rc = collection_reach(set, member, false, &row, &k, &self);
+
+	if (rc == 0 && self)
+		rc = no_element();
+	if (rc == 0 && !kind_is_set(row->kind))
+		rc = error_set(DUR_E_TYPE, "this is %s: dur_add() puts members into sets",
+		               kind_name(row->kind));
 	if (rc < 0)
 		return rc;
-	rc = collection_key(c, key, false, &k, &self);
-	if (rc == 0 && self)
-		rc = error_set(DUR_E_TYPE,
-		               "the path leads to the collection itself: dur_clear() empties it");
-	if (rc == 0)
-		rc = tree_del(&c.view->txn->dirty, c.view->catalog, k.bytes, k.len);
-	return collection_end_write(c, rc);
+	row_place(set.view, row, &p);
+	rc = place_get(&p, &k, &cell);
+	if (rc <= 0)
+		return rc < 0 ? rc : DUR_NONE;
+	return put_at(set.view, row, &k, NULL);
+}
+
+int dur_add(dur_coll set, const dur_value *member)
+{
+	int rc = collection_begin_write(set);
+
+	return rc < 0 ? rc : collection_end_write(set, add(set, member));
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "model/iter.h"
+#include "model/kept.h"
 #include "model/range.h"
 
 enum resume {
@@ -23,6 +24,8 @@ struct dur_iter {
 	dur_iter *next; /* of the view's open or spare ones */
 	dur_view *view;
 	uint32_t stamp;
+	uint32_t of;     /* the collection's kind */
+	dur_coll coll;
 	bool open;
 	bool own_view;   /* of changes: nobody else has its view, which is closed with it */
 	const struct change_kind *kind; /* NULL: over entries, and all below is of those alone */
@@ -34,7 +37,9 @@ struct dur_iter {
 	uint64_t limit;  /* of the range, less what was given; UINT64_MAX: none */
 	uint64_t writes; /* the view's count when the cursor was placed */
 	struct selection range;
-	struct cursor cursor;
+	uint64_t rank;   /* of the entry that the cursor is at */
+	uint64_t last_position; /* of a list, as last[] */
+	struct place_cursor cursor;
 	struct key_arena arena; /* what the last key or value put together */
 	size_t last_len;
 	uint8_t last[DUR_MAX_KEY];
@@ -54,8 +59,10 @@ static void iter_end(dur_iter *it)
 	v->iter_spare = it;
 }
 
-static void end_all(dur_view *v, bool forget)
+void model_end(dur_view *v, bool forget)
 {
+	rows_end(v, forget);
+	kept_end(v);
 	for (dur_iter *it = v->iters, *next; it; it = next) {
 		next = it->next;
 		iter_end(it);
@@ -75,7 +82,7 @@ static dur_iter *iter_take(dur_view *v)
 {
 	dur_iter *it = v->iter_spare;
 
-	v->model_end = end_all;
+	v->model_end = model_end;
 	if (it) {
 		v->iter_spare = it->next;
 	} else {
@@ -141,54 +148,70 @@ static bool pages_go(const dur_view *v)
 }
 
 /* Puts the cursor at a rank; the caller knows that there is such an entry. */
-static int place(dur_iter *it, uint64_t rank)
+static int place(dur_iter *it, const struct place *p, uint64_t rank)
 {
-	dur_view *v = it->view;
-	int rc;
-
-	cursor_open(&it->cursor, &v->pager, v->catalog);
-	it->writes = v->writes;
+	place_cursor_open(&it->cursor, p);
+	it->writes = it->view->writes;
 	it->placed = true;
-	rc = cursor_nth(&it->cursor, rank);
-	return rc == 1 ? error_set(DUR_E_CORRUPT,
-	                           "the counts of the tree are wrong: run `duramen check`")
-	               : rc;
+	it->rank = rank;
+	return place_cursor_nth(&it->cursor, rank);
 }
 
 /* The key at a rank becomes a bound, so that a place can be found again after writes. */
-static int bound_at(dur_iter *it, uint64_t rank, uint8_t *bound, size_t *len)
+static int bound_at(dur_iter *it, const struct place *p, uint64_t rank, uint8_t *bound, size_t *len)
 {
 	const void *key;
-	int rc = place(it, rank);
+	int rc = place(it, p, rank);
 
 	if (rc == 0) {
-		cursor_entry(&it->cursor, &key, len, NULL);
+		place_cursor_entry(&it->cursor, &key, len, NULL);
 		memcpy(bound, key, *len);
 	}
 	return rc;
 }
 
 /* Where pages go: part and skip narrow the key bounds themselves. */
-static int fix_bounds(dur_iter *it)
+static int fix_bounds(dur_iter *it, const struct place *p)
 {
 	struct selection *s = &it->range;
-	uint64_t count = it->view->catalog->count, from = s->low, to = s->high;
+	uint64_t count = place_count(p), from = s->low, to = s->high;
 	int rc = 0;
 
 	if (s->reverse)
 		to = s->end;
 	else
 		from = s->first;
+	if (p->kind == DUR_LIST) {
+		s->bounded_low = s->bounded_low || from > 0;
+		s->bounded_high = s->bounded_high || to < count;
+		s->from = from;
+		s->to = to;
+		return 0;
+	}
 	if (from > 0 && from < count) {
-		rc = bound_at(it, from, s->keys.lo, &s->keys.lo_len);
+		rc = bound_at(it, p, from, s->keys.lo, &s->keys.lo_len);
 		s->bounded_low = true;
 	}
 	if (rc == 0 && to < count) {
-		rc = bound_at(it, to, s->keys.hi, &s->keys.hi_len);
+		rc = bound_at(it, p, to, s->keys.hi, &s->keys.hi_len);
 		s->bounded_high = true;
 		s->keys.open = false;
 	}
 	return rc;
+}
+
+/* The rank of where it was last, and whether that entry is there. */
+static int last_rank(const dur_iter *it, const struct place *p, uint64_t *rank, bool *there)
+{
+	struct element_key k;
+	int rc;
+
+	k.bytes = p->kind == DUR_LIST ? NULL : it->last;
+	k.len = it->last_len;
+	k.position = it->last_position;
+	rc = place_rank(p, &k, rank);
+	*there = rc == 0;
+	return rc < 0 ? rc : 0;
 }
 
 /* After writes: behind the last key given, within the bounds. */
@@ -196,20 +219,26 @@ static int place_again(dur_iter *it)
 {
 	struct selection *s = &it->range;
 	uint64_t rank, low, high;
-	int rc = range_ranks(it->view, s);
+	struct place p;
+	bool there;
+	int rc = collection_check(it->coll);
 
+	if (rc == 0)
+		rc = place_open(it->coll, &p);
+	if (rc == 0)
+		rc = range_ranks(&p, s);
 	if (rc < 0)
 		return rc;
 	low = s->low;
 	high = s->high;
 	if (it->resume != FROM_START) {
-		rc = tree_rank(&it->view->pager, it->view->catalog, it->last, it->last_len, &rank);
+		rc = last_rank(it, &p, &rank, &there);
 		if (rc < 0)
 			return rc;
 		/*
 		 * upward the key itself is behind us if it was given, downward the other way round
 		 */
-		bool there = rc == 0, past = it->resume == AFTER_LAST;
+		bool past = it->resume == AFTER_LAST;
 		if (it->reverse)
 			high = rank + (there && !past) < high ? rank + (there && !past) : high;
 		else
@@ -219,7 +248,27 @@ static int place_again(dur_iter *it)
 	if (it->left > it->limit)
 		it->left = it->limit;
 	it->writes = it->view->writes;
-	return it->left ? place(it, it->reverse ? high - 1 : low) : 0;
+	return it->left ? place(it, &p, it->reverse ? high - 1 : low) : 0;
+}
+
+static int open_at(dur_iter *it, const dur_range *r)
+{
+	struct place p;
+	int rc = place_open(it->coll, &p);
+
+	if (rc == 0)
+		rc = range_select(&p, r, &it->range);
+	if (rc == 0 && pages_go(it->view))
+		rc = fix_bounds(it, &p);
+	if (rc < 0)
+		return rc;
+	it->of = p.kind;
+	it->reverse = it->range.reverse;
+	it->limit = it->range.limit;
+	it->left = it->range.end - it->range.first;
+	it->writes = it->view->writes;
+	it->cursor.form = p.form;
+	return it->left ? place(it, &p, it->reverse ? it->range.end - 1 : it->range.first) : 0;
 }
 
 int dur_scan(dur_coll c, const dur_range *r, dur_iter **out)
@@ -236,17 +285,8 @@ int dur_scan(dur_coll c, const dur_range *r, dur_iter **out)
 	it = iter_take(c.view);
 	if (!it)
 		return error_system(ENOMEM, "opening an iterator");
-	rc = range_select(c, r, &it->range);
-	if (rc == 0 && pages_go(c.view))
-		rc = fix_bounds(it);
-	if (rc == 0) {
-		it->reverse = it->range.reverse;
-		it->limit = it->range.limit;
-		it->left = it->range.end - it->range.first;
-		it->writes = c.view->writes;
-		if (it->left)
-			rc = place(it, it->reverse ? it->range.end - 1 : it->range.first);
-	}
+	it->coll = c;
+	rc = open_at(it, r);
 	if (rc < 0) {
 		dur_iter_close(it);
 		return rc;
@@ -265,11 +305,35 @@ static inline int step(dur_iter *it)
 		it->placed = false;
 		return 0;
 	}
-	rc = it->reverse ? cursor_prev(&it->cursor) : cursor_next(&it->cursor);
+	if (it->reverse) {
+		rc = place_cursor_prev(&it->cursor);
+		it->rank--;
+	} else {
+		rc = place_cursor_next(&it->cursor);
+		it->rank++;
+	}
 	return unlikely(rc == 1)
 	               ? error_set(DUR_E_CORRUPT,
 	                           "the counts of the tree are wrong: run `duramen check`")
 	               : rc;
+}
+
+/* What only sets and lists give: a position as key, the member as value. */
+static int give_other(dur_iter *it, const void *bytes, size_t len, const struct cell *cell,
+                      dur_value *key, dur_value *value)
+{
+	int rc = 0;
+
+	if (it->of == DUR_LIST) {
+		if (key)
+			*key = DUR_INT((int64_t)it->rank);
+		return value ? collection_value(it->view, cell, &it->arena, value) : 0;
+	}
+	if (key)
+		rc = collection_key_value(kind_is_raw(it->of), bytes, len, &it->arena, key);
+	if (rc == 0 && value)
+		rc = collection_key_value(kind_is_raw(it->of), bytes, len, &it->arena, value);
+	return rc;
 }
 
 int dur_next(dur_iter *it, dur_value *key, dur_value *value)
@@ -296,18 +360,22 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 		return rc;
 	if (unlikely(it->arena.chunks != NULL))
 		key_arena_reset(&it->arena);
-	bool keep = pages_go(v);
-	cursor_entry(&it->cursor, key || keep ? &bytes : NULL, &len, value ? &cell : NULL);
+	bool keep = pages_go(v), other = it->of >= DUR_SET;
+	place_cursor_entry(&it->cursor, key || keep || other ? &bytes : NULL, &len,
+	                   value ? &cell : NULL);
 	if (keep) {
-		memcpy(it->last, bytes, len);
-		it->last_len = len;
+		it->last_position = it->rank;
+		it->last_len = it->of == DUR_LIST ? 0 : len;
+		memcpy(it->last, bytes, it->last_len);
 	}
 	it->resume = AFTER_LAST;
 	it->left--;
 	if (it->limit != UINT64_MAX)
 		it->limit--;
+	if (unlikely(other))
+		return give_other(it, bytes, len, &cell, key, value);
 	if (key)
-		rc = collection_key_value(v, bytes, len, &it->arena, key);
+		rc = collection_key_value(kind_is_raw(it->of), bytes, len, &it->arena, key);
 	if (rc == 0 && value)
 		rc = collection_value(v, &cell, &it->arena, value);
 	return rc;
@@ -316,13 +384,15 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 int dur_seek(dur_iter *it, const dur_value *key)
 {
 	struct element_key k;
+	struct place p;
 	uint64_t rank;
 	bool self;
 	int rc = iter_check(it, false);
 
-	if (rc < 0)
-		return rc;
-	rc = collection_key(dur_root(it->view), key, false, &k, &self);
+	if (rc == 0)
+		rc = collection_check(it->coll);
+	if (rc == 0)
+		rc = collection_look(it->coll, key, &p, &k, &self);
 	if (rc < 0)
 		return rc;
 	if (self || rc == DUR_NONE)
@@ -332,7 +402,7 @@ int dur_seek(dur_iter *it, const dur_value *key)
 		if (rc < 0)
 			return rc;
 	}
-	rc = tree_rank(&it->view->pager, it->view->catalog, k.bytes, k.len, &rank);
+	rc = place_rank(&p, &k, &rank);
 	if (rc < 0)
 		return rc;
 	struct selection *s = &it->range;
@@ -345,11 +415,12 @@ int dur_seek(dur_iter *it, const dur_value *key)
 	if (it->left > it->limit)
 		it->left = it->limit;
 	if (pages_go(it->view)) { /* should writes come before the next step */
-		memcpy(it->last, k.bytes, k.len);
-		it->last_len = k.len;
+		it->last_position = k.position;
+		it->last_len = p.kind == DUR_LIST ? 0 : k.len;
+		memcpy(it->last, k.bytes, it->last_len);
 		it->resume = AT_LAST;
 	}
-	return it->left ? place(it, it->reverse ? high - 1 : low) : 0;
+	return it->left ? place(it, &p, it->reverse ? high - 1 : low) : 0;
 }
 
 int dur_left(dur_iter *it, uint64_t *n)

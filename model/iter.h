@@ -12,6 +12,9 @@
 
 #include "prefixes/prefix.h"
 
+/* What a view that is closed ends: iterators, rows, kept cells; forget: their memory too. */
+void model_end(dur_view *v, bool forget);
+
 struct change_kind {
 	/*
 	 * The next change into *change, which is zero. 0, DUR_NONE or an error, after which *change

@@ -196,6 +196,7 @@ static const struct change_kind log_kind = { log_next, log_end };
 /* The bounds and counts of r. */
 static int take_range(struct log *l, dur_coll c, const dur_range *r)
 {
+	struct place p;
 	int rc;
 
 	l->limit = UINT64_MAX;
@@ -204,7 +205,9 @@ static int take_range(struct log *l, dur_coll c, const dur_range *r)
 	if (r->flags & DUR_REVERSE || r->parts)
 		return error_set(DUR_E_MISUSE, "a log goes from the newest change down: its range takes "
 		                 "neither DUR_REVERSE nor parts");
-	rc = range_select(c, r, &l->range);
+	rc = place_open(c, &p);
+	if (rc == 0)
+		rc = range_select(&p, r, &l->range);
 	if (rc == 0 && l->one && (l->range.bounded_low || l->range.bounded_high))
 		rc = error_set(DUR_E_TYPE, "the path leads to one entry, which has no keys to take a range "
 		               "of: leave from and to NULL, or ask for the catalog");
@@ -219,11 +222,8 @@ static int log_open(struct log *l, dur_view *anchor, const dur_value *path, cons
 {
 	dur_coll c = dur_root(anchor);
 	bool self = true;
-	int rc = path ? collection_key(c, path, false, &l->key, &self) : 0;
+	int rc = path ? collection_catalog_key(anchor, path, &l->key, &self) : 0;
 
-	if (rc == DUR_NONE)
-		rc = error_set(DUR_E_TYPE, "this version keeps scalars in the catalog only, so a path to "
-		               "log has one step");
 	if (rc < 0)
 		return rc;
 	l->one = !self;

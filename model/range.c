@@ -5,23 +5,35 @@
 
 enum { RANGE_FLAGS = DUR_REVERSE | DUR_AFTER_FROM | DUR_WITH_TO | DUR_STARTS };
 
-static int rank_of(dur_view *v, const uint8_t *key, size_t len, uint64_t *rank)
+static int rank_of(const struct place *p, const uint8_t *key, size_t len, uint64_t *rank)
 {
-	int rc = tree_rank(&v->pager, v->catalog, key, len, rank);
+	struct element_key k;
+	int rc;
 
+	k.bytes = key;
+	k.len = len;
+	rc = place_rank(p, &k, rank);
 	return rc < 0 ? rc : 0;
 }
 
-int range_ranks(dur_view *v, struct selection *s)
+int range_ranks(const struct place *p, struct selection *s)
 {
+	uint64_t n = place_count(p);
 	int rc = 0;
 
 	s->low = 0;
-	s->high = v->catalog->count;
-	if (s->bounded_low)
-		rc = rank_of(v, s->keys.lo, s->keys.lo_len, &s->low);
-	if (rc == 0 && s->bounded_high)
-		rc = rank_of(v, s->keys.hi, s->keys.hi_len, &s->high);
+	s->high = n;
+	if (p->kind == DUR_LIST) {
+		if (s->bounded_low)
+			s->low = s->from < n ? s->from : n;
+		if (s->bounded_high)
+			s->high = s->to < n ? s->to : n;
+	} else {
+		if (s->bounded_low)
+			rc = rank_of(p, s->keys.lo, s->keys.lo_len, &s->low);
+		if (rc == 0 && s->bounded_high)
+			rc = rank_of(p, s->keys.hi, s->keys.hi_len, &s->high);
+	}
 	if (s->high < s->low)
 		s->high = s->low;
 	return rc;
@@ -60,7 +72,35 @@ static int bound_of(const dur_value *key, struct key_arena *scratch, dur_value *
 	return rc < 0 ? rc : error_set(DUR_E_PATH, "a bound of a range is a path of one step");
 }
 
-static int key_bounds(dur_view *v, const dur_range *r, struct key_range *keys)
+/* Of lists: a position before the beginning is the beginning. */
+static int position_bound(const struct place *p, const dur_value *bound, unsigned more, uint64_t *at)
+{
+	struct element_key k;
+	int rc = place_key(p, bound, &k);
+
+	if (rc < 0)
+		return rc;
+	*at = k.position == UINT64_MAX ? 0 : k.position + more;
+	return 0;
+}
+
+static int list_bounds(const struct place *p, const dur_value *from, const dur_value *to,
+                       uint32_t flags, struct selection *s)
+{
+	int rc = 0;
+
+	if (flags & DUR_STARTS)
+		return error_set(DUR_E_MISUSE, "DUR_STARTS is for keys; those of a list are positions");
+	s->bounded_low = from != NULL;
+	s->bounded_high = to != NULL;
+	if (from)
+		rc = position_bound(p, from, !!(flags & DUR_AFTER_FROM), &s->from);
+	if (rc == 0 && to)
+		rc = position_bound(p, to, !!(flags & DUR_WITH_TO), &s->to);
+	return rc;
+}
+
+static int take_bounds(const struct place *p, const dur_range *r, struct selection *s)
 {
 	struct key_arena scratch = { 0 };
 	const dur_value *from, *to;
@@ -69,15 +109,20 @@ static int key_bounds(dur_view *v, const dur_range *r, struct key_range *keys)
 
 	if (rc == 0)
 		rc = bound_of(r->to, &scratch, &to_step, &to);
-	if (rc == 0)
-		rc = key_range(from, to, r->flags & ~(uint32_t)DUR_REVERSE, v->raw, keys);
+	if (rc == 0 && p->kind == DUR_LIST) {
+		rc = list_bounds(p, from, to, r->flags, s);
+	} else if (rc == 0) {
+		rc = key_range(from, to, r->flags & ~(uint32_t)DUR_REVERSE, kind_is_raw(p->kind),
+		               &s->keys);
+		s->bounded_low = rc == 0 && s->keys.lo_len > 0;
+		s->bounded_high = rc == 0 && !s->keys.open;
+	}
 	key_arena_free(&scratch);
 	return rc;
 }
 
-int range_select(dur_coll c, const dur_range *r, struct selection *s)
+int range_select(const struct place *p, const dur_range *r, struct selection *s)
 {
-	dur_view *v = c.view;
 	uint64_t n;
 	int rc = 0;
 
@@ -85,7 +130,7 @@ int range_select(dur_coll c, const dur_range *r, struct selection *s)
 	s->limit = UINT64_MAX;
 	if (!r) {
 		s->low = s->first = 0;
-		s->high = s->end = v->catalog->count;
+		s->high = s->end = place_count(p);
 		return 0;
 	}
 	if (r->flags & ~(uint32_t)RANGE_FLAGS || r->pad)
@@ -95,14 +140,10 @@ int range_select(dur_coll c, const dur_range *r, struct selection *s)
 		return error_set(DUR_E_RANGE, "part %u of %u: parts count from 0", r->part,
 		                 r->parts);
 	s->reverse = r->flags & DUR_REVERSE;
-	if (r->from || r->to || r->flags & (DUR_STARTS | DUR_AFTER_FROM | DUR_WITH_TO)) {
-		rc = key_bounds(v, r, &s->keys);
-		if (rc < 0)
-			return rc;
-		s->bounded_low = s->keys.lo_len > 0;
-		s->bounded_high = !s->keys.open;
-	}
-	rc = range_ranks(v, s);
+	if (r->from || r->to || r->flags & (DUR_STARTS | DUR_AFTER_FROM | DUR_WITH_TO))
+		rc = take_bounds(p, r, s);
+	if (rc == 0)
+		rc = range_ranks(p, s);
 	if (rc < 0)
 		return rc;
 	n = s->high - s->low;

@@ -10,6 +10,7 @@
 
 struct selection {
 	struct key_range keys; /* bounds alone */
+	uint64_t from, to;     /* of a list: positions, UINT64_MAX: no bound */
 	bool bounded_low, bounded_high;
 	bool reverse;
 	uint64_t low, high;  /* ranks of the bounds and the part */
@@ -17,8 +18,8 @@ struct selection {
 	uint64_t limit;      /* UINT64_MAX: none */
 };
 
-int range_select(dur_coll c, const dur_range *r, struct selection *s);
+int range_select(const struct place *p, const dur_range *r, struct selection *s);
 /* The ranks of the key bounds, anew (after writes). */
-int range_ranks(dur_view *v, struct selection *s);
+int range_ranks(const struct place *p, struct selection *s);
 
 #endif

@@ -15,6 +15,7 @@
 #include "engine/tree_diff.h"
 #include "engine/value.h"
 #include "model/collection.h"
+#include "model/write.h"
 
 enum { BATCH_BYTES = 256 << 10 };
 
@@ -84,6 +85,23 @@ static int copy_run(struct restore *r, uint8_t *cell, size_t len, struct page_pt
 	return 0;
 }
 
+/* A collection is copied with all that is in it. */
+static int put_collection(struct restore *r, const uint8_t *key, size_t key_len,
+                          const uint8_t *cell, size_t cell_len)
+{
+	struct made_cell m = { .len = cell_len };
+	int rc;
+
+	memcpy(m.bytes, cell, cell_len);
+	rc = cell_copy(r->txn, r->snap, &m);
+	if (rc < 0)
+		return rc;
+	rc = tree_put(&r->txn->txn->dirty, r->txn->catalog, key, key_len, m.bytes, m.len, NULL);
+	if (rc < 0)
+		cell_unmake(r->txn, &m);
+	return rc;
+}
+
 static int apply(struct restore *r, const uint8_t *key, size_t key_len, uint8_t *cell,
                  size_t cell_len)
 {
@@ -99,6 +117,8 @@ static int apply(struct restore *r, const uint8_t *key, size_t key_len, uint8_t 
 		                           "check`")
 		               : rc;
 	}
+	if (nest_is_collection(cell))
+		return put_collection(r, key, key_len, cell, cell_len);
 	if (value_is_run(cell, cell_len))
 		rc = copy_run(r, cell, cell_len, &copy, &run);
 	if (rc == 0)
@@ -106,6 +126,19 @@ static int apply(struct restore *r, const uint8_t *key, size_t key_len, uint8_t 
 	if (rc < 0 && copy.no)
 		dirty_drop_run(dirty, copy, (uint32_t)run_pages(run.bytes), CLASS_DATA);
 	return rc;
+}
+
+/* Handles to what was there are stale now. */
+static void forget(struct restore *r, const uint8_t *key, size_t key_len)
+{
+	struct element_key k;
+
+	if (!rows_used(r->txn))
+		return;
+	k.bytes = key;
+	k.len = key_len;
+	row_gone(r->txn, &r->txn->rows->root, &k);
+	row_store(r->txn, &r->txn->rows->root);
 }
 
 static int apply_batch(struct restore *r)
@@ -120,6 +153,7 @@ static int apply_batch(struct restore *r)
 		memcpy(&patch, r->batch + at, sizeof patch);
 		rc = apply(r, key, patch.key_len, key + patch.key_len, patch.cell_len);
 		r->changed |= rc == 0;
+		forget(r, key, patch.key_len);
 		at += sizeof patch + patch.key_len + patch.cell_len;
 		if (rc == 0 && ++n % RELIEVE_EVERY == 0)
 			rc = dirty_relieve(&r->txn->txn->dirty);

@@ -79,7 +79,7 @@ static void watch_end(void *ctx)
 
 static const struct change_kind watch_kind = { watch_next, watch_end };
 
-/* The key that the path names; this release has no collections below the catalog. */
+/* The key that the path names; this release watches entries of the catalog. */
 static int take_path(struct watch *w, const dur_value *path)
 {
 	bool self = true;
@@ -89,11 +89,7 @@ static int take_path(struct watch *w, const dur_value *path)
 		return error_set(DUR_E_MISUSE,
 		                 "dur_watch() takes a path: DUR_PATH() or DUR_STEPS()");
 	if (path)
-		rc = collection_key(dur_root(w->seen), path, false, &w->key, &self);
-	if (rc == DUR_NONE)
-		rc = error_set(DUR_E_TYPE,
-		               "this version keeps scalars in the catalog only, so a path to watch "
-		               "has one step");
+		rc = collection_catalog_key(w->seen, path, &w->key, &self);
 	if (rc < 0)
 		return rc;
 	w->bounded = !self;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/nest.h"
 #include "engine/run.h"
 #include "engine/tree_diff.h"
 #include "engine/value.h"
@@ -159,6 +160,9 @@ static int give_run(const struct giving *g, const dur_view *v, const void *key, 
 static int give_put(const struct giving *g, const dur_view *v, const void *key, size_t len,
                     const struct cell *cell)
 {
+	if (nest_is_collection(cell->bytes))
+		return error_set(DUR_E_TYPE, "there are collections in this prefix, which this version "
+		                             "neither backs up nor compacts");
 	int rc = value_is_run(cell->bytes, cell->len) ? give_run(g, v, key, len, cell)
 	                                              : g->sink->put(g->ctx, key, len, cell);
 

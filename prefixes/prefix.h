@@ -65,6 +65,13 @@ struct dur_view {
 	uint64_t written_bytes, peak_bytes, pages_read;
 	dur_view *next_made, *next_spare;
 	void    *nth;                   /* model: the cursor of dur_nth() */
+	/* model: handles to collections. Stamps are of one series: no two meanings share one. */
+	uint32_t last_stamp;            /* the newest that was given out, for a life or until a write */
+	uint32_t lent_stamp;            /* of collections within values that a transaction has lent */
+	uint64_t lent_writes;           /* the view's count then */
+	struct rows *rows;              /* model/rows.h; kept from one life to the next */
+	bool     rows_used;             /* in this life */
+	struct kept *kept;              /* model/kept.h */
 };
 
 /* 0 or DUR_E_MISUSE, DUR_E_FORKED, with message. */

@@ -37,7 +37,7 @@ static dur_view *view_make(dur_prefix *p)
 		p->spare = v->next_spare;
 	} else if ((v = calloc(1, sizeof *v))) {
 		v->prefix = p;
-		v->stamp = 1;
+		v->stamp = v->last_stamp = 1;
 		v->raw = p->raw;
 		v->next_made = p->views;
 		p->views = v;
@@ -66,7 +66,8 @@ static inline void view_give(dur_view *v)
 	dur_view *none = NULL;
 
 	v->kind = VIEW_CLOSED;
-	v->stamp++;
+	v->stamp = ++v->last_stamp;
+	v->lent_stamp = 0;
 	if (unlikely(v->pager.unpack != NULL)) {
 		unpack_rest(v->unpack);
 		v->pager.unpack = NULL;
@@ -369,7 +370,7 @@ static void view_fail(dur_view *v, int rc)
 	v->tree = (struct tree){ 0 };
 	v->catalog = &v->tree;
 	v->pager.dirty = NULL;
-	v->stamp++;
+	v->stamp = ++v->last_stamp;
 }
 
 int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
@@ -426,7 +427,7 @@ void dur_close(dur_view *v)
 		v->kind = VIEW_CLOSED; /* its memory goes with the prefix's handle */
 		return;
 	}
-	if (unlikely(v->iters != NULL))
+	if (unlikely(v->iters != NULL || v->rows_used || v->kept))
 		v->model_end(v, false);
 	if (v->kind == VIEW_TXN && v->txn)
 		store_abort(v->txn);

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two forms of keyed collections, and of embedded lists. A handle of a snapshot is the address of
+ * the collection's cell, with its length in the upper 16 bits: cells of published pages stay where
+ * they are for as long as the view.
+ */
+#include "model/place.h"
+
+#include <errno.h>
+
+#include "engine/small_tree.h"
+#include "model/iter.h"
+#include "model/kept.h"
+#include "model/rows.h"
+
+static const uint8_t set_cell[1] = { DUR_NULL };
+
+/* ---- Keyed trees ---- */
+
+static int keyed_get(const struct place *p, const struct element_key *key, struct cell *cell)
+{
+	return tree_get(&p->view->pager, p->tree, key->bytes, key->len, cell);
+}
+
+static int keyed_rank(const struct place *p, const struct element_key *key, uint64_t *rank)
+{
+	return tree_rank(&p->view->pager, p->tree, key->bytes, key->len, rank);
+}
+
+static void keyed_open(struct place_cursor *c, const struct place *p)
+{
+	cursor_open(&c->tree, &p->view->pager, p->tree);
+}
+
+static int keyed_nth(struct place_cursor *c, uint64_t n)
+{
+	return cursor_nth(&c->tree, n);
+}
+
+static int keyed_next(struct place_cursor *c)
+{
+	return cursor_next(&c->tree);
+}
+
+static int keyed_prev(struct place_cursor *c)
+{
+	return cursor_prev(&c->tree);
+}
+
+static void keyed_entry(struct place_cursor *c, const void **key, size_t *len, struct cell *cell)
+{
+	cursor_entry(&c->tree, key, len, cell);
+}
+
+static int keyed_own(struct dirty *d, struct tree *tree, const struct element_key *key,
+                     uint8_t **cell, size_t *len)
+{
+	return tree_own(d, tree, key->bytes, key->len, cell, len);
+}
+
+static int keyed_put(struct dirty *d, struct tree *tree, const struct element_key *key,
+                     const uint8_t *cell, size_t len, bool moved)
+{
+	return moved ? tree_put_moved(d, tree, key->bytes, key->len, cell, len)
+	             : tree_put(d, tree, key->bytes, key->len, cell, len, NULL);
+}
+
+static int keyed_del(struct dirty *d, struct tree *tree, const struct element_key *key)
+{
+	return tree_del(d, tree, key->bytes, key->len);
+}
+
+/* ---- Embedded ---- */
+
+static int small_get(const struct place *p, const struct element_key *key, struct cell *cell)
+{
+	struct nest_entry entry;
+	int rc = p->kind == DUR_LIST
+	                 ? small_nth(p->cell.bytes, p->cell.len,
+	                             key->position < UINT32_MAX ? (unsigned)key->position
+	                                                        : UINT32_MAX, &entry)
+	                 : small_find(p->cell.bytes, p->cell.len, key->bytes, key->len, &entry, NULL);
+
+	if (rc == 0)
+		*cell = entry.cell ? (struct cell){ entry.cell, entry.cell_len }
+		                   : (struct cell){ set_cell, sizeof set_cell };
+	return rc;
+}
+
+static int small_rank(const struct place *p, const struct element_key *key, uint64_t *rank)
+{
+	struct nest_entry entry;
+	unsigned before;
+	int rc;
+
+	if (p->kind == DUR_LIST) {
+		uint64_t n = place_count(p);
+		*rank = key->position < n ? key->position : n;
+		return key->position >= n;
+	}
+	rc = small_find(p->cell.bytes, p->cell.len, key->bytes, key->len, &entry, &before);
+	*rank = before;
+	return rc;
+}
+
+static void small_cursor_open(struct place_cursor *c, const struct place *p)
+{
+	struct nest_entries it;
+	struct nest_entry entry;
+
+	c->cell = p->cell.bytes;
+	c->kind = (uint8_t)p->kind;
+	c->n = c->at = 0;
+	nest_entries_open(&it, p->cell.bytes, p->cell.len);
+	while (c->n < sizeof c->offset / sizeof *c->offset && nest_entries_next(&it, &entry) == 0)
+		c->offset[c->n++] = (uint16_t)entry.at;
+}
+
+static int small_cursor_nth(struct place_cursor *c, uint64_t n)
+{
+	struct nest_entries it = { .cell = c->cell, .kind = c->kind, .left = 1 };
+
+	if (n >= c->n)
+		return 1;
+	c->at = (uint32_t)n;
+	it.next = c->cell + c->offset[n];
+	return nest_entries_next(&it, &c->entry);
+}
+
+static int small_cursor_next(struct place_cursor *c)
+{
+	return small_cursor_nth(c, (uint64_t)c->at + 1);
+}
+
+static int small_cursor_prev(struct place_cursor *c)
+{
+	return c->at ? small_cursor_nth(c, c->at - 1) : 1;
+}
+
+static void small_cursor_entry(struct place_cursor *c, const void **key, size_t *len,
+                               struct cell *cell)
+{
+	if (key) {
+		*key = c->entry.key;
+		*len = c->entry.key_len;
+	}
+	if (cell)
+		*cell = c->entry.cell ? (struct cell){ c->entry.cell, c->entry.cell_len }
+		                      : (struct cell){ set_cell, sizeof set_cell };
+}
+
+const struct form_ops form_ops[] = {
+	[FORM_KEYED] = {
+		.get = keyed_get, .rank = keyed_rank,
+		.open = keyed_open, .nth = keyed_nth, .next = keyed_next, .prev = keyed_prev,
+		.entry = keyed_entry,
+		.own = keyed_own, .put = keyed_put, .del = keyed_del,
+		.grow = small_grow_keyed, .shrink = small_shrink_keyed,
+	},
+	[FORM_SMALL] = {
+		.get = small_get, .rank = small_rank,
+		.open = small_cursor_open, .nth = small_cursor_nth, .next = small_cursor_next,
+		.prev = small_cursor_prev, .entry = small_cursor_entry,
+	},
+};
+
+enum form form_of_tree(uint32_t kind)
+{
+	(void)kind;
+	return FORM_KEYED;
+}
+
+int place_cursor_nth(struct place_cursor *c, uint64_t n)
+{
+	int rc = form_ops[c->form].nth(c, n);
+
+	return rc == 1 ? error_set(DUR_E_CORRUPT,
+	                           "the counts of the tree are wrong: run `duramen check`")
+	               : rc;
+}
+
+/* ---- Opening ---- */
+
+const char *kind_name(uint32_t kind)
+{
+	static const char *const names[] = { "a map",  "a raw map", "a set", "a raw set",
+		                             "a list", "a rope",    "an object" };
+
+	return kind >= DUR_MAP && kind <= DUR_OBJECT ? names[kind - DUR_MAP] : "no collection";
+}
+
+void place_of_cell(dur_view *v, const struct cell *cell, struct place *p)
+{
+	struct nest_tree tree;
+
+	p->view = v;
+	p->kind = cell->bytes[0] & NEST_KIND;
+	if (cell->bytes[0] & NEST_EMBEDDED) {
+		p->form = FORM_SMALL;
+		p->tree = NULL;
+		p->cell = *cell;
+		return;
+	}
+	nest_tree_read(cell->bytes, &tree);
+	p->form = form_of_tree(p->kind);
+	p->own.root = tree.root;
+	p->own.count = tree.count;
+	p->own.depth = tree.depth;
+	p->own.class = CLASS_DATA;
+	p->own.finger.dirty = NULL;
+	p->tree = &p->own;
+}
+
+int place_open(dur_coll c, struct place *p)
+{
+	struct row *row;
+	struct cell cell;
+	int rc;
+
+	if (likely(c.at == 0)) {
+		p->view = c.view;
+		p->kind = c.kind;
+		p->form = FORM_KEYED;
+		p->tree = c.view->catalog;
+		return 0;
+	}
+	if (c.at >> PLACE_LENGTH_SHIFT) {
+		cell.len = (uint32_t)(c.at >> PLACE_LENGTH_SHIFT);
+		cell.bytes = place_address(c);
+		place_of_cell(c.view, &cell, p);
+		return 0;
+	}
+	rc = row_of(c, &row);
+	if (rc == 0)
+		rc = row_find(c.view, row);
+	if (rc == 0)
+		row_place(c.view, row, p);
+	return rc;
+}
+
+int place_handle(dur_view *v, const struct cell *cell, dur_coll *out)
+{
+	const uint8_t *bytes = cell->bytes;
+	uint32_t stamp = v->stamp;
+
+	if (v->kind == VIEW_TXN) {
+		if (v->lent_writes != v->writes || !v->lent_stamp) {
+			v->lent_stamp = ++v->last_stamp;
+			v->lent_writes = v->writes;
+		}
+		stamp = v->lent_stamp;
+	} else if (unlikely(v->pager.unpack != NULL)) {
+		v->model_end = model_end;
+		bytes = kept_cell(v, bytes, cell->len);
+		if (!bytes)
+			return -ENOMEM;
+	}
+	*out = (dur_coll){
+		.view = v,
+		.at = (uint64_t)(uintptr_t)bytes | (uint64_t)cell->len << PLACE_LENGTH_SHIFT,
+		.stamp = stamp,
+		.kind = bytes[0] & NEST_KIND,
+	};
+	return 0;
+}
+
+/* ---- Keys ---- */
+
+/* A position as text: digits, or "-" for behind the last. */
+static int text_position(const dur_value *key, uint64_t count, uint64_t *position)
+{
+	const uint8_t *text;
+	uint64_t n = 0;
+	size_t len;
+	int rc = key_text(key, &text, &len);
+
+	if (rc < 0)
+		return rc;
+	if (len == 1 && text[0] == '-') {
+		*position = count;
+		return 0;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9' || i == 18)
+			return error_set(DUR_E_PATH, "\"%.*s\" is no position in a list",
+			                 (int)(len < 64 ? len : 64), text);
+		n = n * 10 + (unsigned)(text[i] - '0');
+	}
+	if (len == 0)
+		return error_set(DUR_E_PATH, "\"\" is no position in a list");
+	*position = n;
+	return 0;
+}
+
+static int position_key(const struct place *p, const dur_value *key, struct element_key *out)
+{
+	uint64_t count = place_count(p);
+
+	out->bytes = NULL;
+	out->len = 0;
+	if (key->type == DUR_STR)
+		return text_position(key, count, &out->position);
+	if (key->type != DUR_INT)
+		return error_set(DUR_E_TYPE, "the key of a list is a position: an int, or a path's digits");
+	if (key->i >= 0)
+		out->position = (uint64_t)key->i;
+	else if ((uint64_t) - (key->i + 1) < count)
+		out->position = count - 1 - (uint64_t) - (key->i + 1);
+	else
+		out->position = UINT64_MAX; /* before its beginning: nothing is there */
+	return 0;
+}
+
+int place_key(const struct place *p, const dur_value *key, struct element_key *out)
+{
+	if (p->kind == DUR_LIST)
+		return position_key(p, key, out);
+	if (unlikely(!kind_is_keyed(p->kind)))
+		return error_set(DUR_E_TYPE, "%s has no elements with keys", kind_name(p->kind));
+	out->bytes = out->buf;
+	return kind_is_raw(p->kind) ? key_encode_raw(key, out->buf, sizeof out->buf, &out->len)
+	                            : key_encode(key, out->buf, sizeof out->buf, &out->len);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writing into a collection of a transaction, wherever it is. An embedded one is written anew with the
+ * outermost one that it lies in; what outgrows its room becomes a tree on the way, and a tree that has
+ * shrunk far enough is embedded again. Rows of what is replaced or removed are gone afterwards.
+ */
+#ifndef DURAMEN_MODEL_WRITE_H
+#define DURAMEN_MODEL_WRITE_H
+
+#include "model/rows.h"
+
+/* A value as a cell that no entry has yet. What it names is its own: put it, or let it go. */
+struct made_cell {
+	size_t len;             /* 0: none */
+	uint8_t bytes[TREE_CELL_MAX];
+};
+
+/* What can stand beside a key of this length: a scalar, or an embedded collection. */
+static inline size_t scalar_room(size_t key_len)
+{
+	size_t room = TREE_ENTRY_MAX - key_len;
+
+	return room < TREE_CELL_MAX ? room : TREE_CELL_MAX;
+}
+
+/*
+ * Any value: a scalar is written inline or as a run, a literal with all that is in it, a collection is
+ * cloned. On failure nothing is left of it. value_cell.c, literal.c, clone.c.
+ */
+int cell_make(dur_view *v, const dur_value *value, size_t key_len, struct made_cell *m);
+int cell_make_scalar(dur_view *v, const dur_value *value, size_t key_len, struct made_cell *m);
+int cell_make_literal(dur_view *v, const dur_value *value, size_t key_len, struct made_cell *m);
+int cell_make_clone(dur_view *v, dur_coll source, size_t key_len, struct made_cell *m);
+/*
+ * What a cell of a state of the past, or of another prefix, names is copied; the cell then names the copy.
+ * A failure bars the transaction.
+ */
+int cell_copy(dur_view *v, dur_view *from, struct made_cell *m);
+/* Whether cell_make() can refuse the value, without making anything. */
+int cell_check(const dur_value *value);
+int literal_check(const dur_value *value);
+/* 0: the cell holds this value, a collection with all that is in it; DUR_NONE: another one. */
+int cell_same(dur_view *v, const struct cell *cell, const dur_value *expected);
+/* It is not put after all. Cannot fail; the transaction is barred if what it names cannot be freed. */
+void cell_unmake(dur_view *v, struct made_cell *m);
+/* An embedded collection that is longer than may stand beside this key becomes a tree. */
+int cell_fit(dur_view *v, size_t key_len, struct made_cell *m);
+
+/* Puts a cell at a key, whose entry it replaces; of a list at a position that is there. */
+int write_put(dur_view *v, struct row *row, const struct element_key *key, const uint8_t *cell,
+              size_t len);
+/* 0, 1: nothing was there. */
+int write_del(dur_view *v, struct row *row, const struct element_key *key);
+/* The entries of ranks [first, end), of which there is one at least. *n: how many they were. */
+int write_clear(dur_view *v, struct row *row, uint64_t first, uint64_t end, uint64_t *n);
+
+/*
+ * Replaces a piece of an embedded collection; the row is found. WRITE_AGAIN: it does not fit, and the
+ * outermost one has become a tree: find the row and begin again.
+ */
+enum { WRITE_AGAIN = 2 };
+int write_small(dur_view *v, struct row *row, const struct small_splice *splice);
+/* A tree that was written to is embedded again if it is small enough by now. */
+int write_shrink(dur_view *v, struct row *row);
+
+#endif
