@@ -58,8 +58,8 @@ LIB_SRCS := $(sort $(wildcard $(foreach d,include/internal engine ipc prefixes m
 TOOL_SRCS := $(sort $(wildcard tools/*.c))
 EXAMPLE_SRCS := $(sort $(wildcard examples/*.c))
 DEMO_SRCS := $(sort $(wildcard examples/demo/*.c))
-BENCH_SRCS := $(sort $(wildcard bench/*.c))
-BENCH_HISTORY_SRCS := $(sort $(wildcard bench/history/*.c)) bench/driver_lmdb.c bench/place.c
+BENCH_SRCS := $(filter-out bench/limits.c,$(sort $(wildcard bench/*.c)))
+BENCH_HISTORY_SRCS := $(sort $(wildcard bench/history/*.c)) bench/limits.c bench/driver_lmdb.c bench/place.c
 # test_*.c and slow_*.c are test programs, prog_*.c programs that tests run, the rest is for all of them.
 TEST_SRCS := $(sort $(wildcard tests/test_*.c))
 SLOW_SRCS := $(sort $(wildcard tests/slow_*.c))

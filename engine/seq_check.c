@@ -42,7 +42,9 @@ static bool check_header(struct check *c)
 static bool check_child(struct check *c, unsigned i)
 {
 	struct node_child child = seq_child(c->page, i);
-	if (child.ptr.no < PAGE_FIRST || child.ptr.no > PAGE_NUMBER_MAX)
+	/* Only the transaction's own pages may name such pages. */
+	bool dirty = child.ptr.no & page_no(c->page) & PAGE_DIRTY;
+	if (!dirty && (child.ptr.no < PAGE_FIRST || child.ptr.no > PAGE_NUMBER_MAX))
 		return no(c, "a child's page number cannot be");
 	if (child.ptr.birth > c->page->birth)
 		return no(c, "a child was born after it");

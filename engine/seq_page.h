@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One page of a positional tree: how its units lie in it, and how they are moved. What a page holds
- * in order are its units: cells in a leaf of a list, bytes in a leaf of a rope, children in a branch.
- * All that trees do to pages (splitting, merging, cutting) is said in units, once for the three.
+ * in order are its units: cells in a leaf of a list, bytes in a leaf of a rope, children in a
+ * branch. All that trees do to pages (splitting, merging, cutting) is said in units, once for the
+ * three.
  *
  * LEAF OF A LIST (PAGE_SEQ_LEAF, level 0)
  *        OFFSET   SIZE  MEANING
@@ -102,9 +103,9 @@ static inline void seq_set_child_ptr(struct page *p, unsigned i, struct page_ptr
 }
 
 /*
- * The child of a branch that holds the item at *at, which becomes its position in the child. Returns
- * n, and *at what is left of it, if there are not so many. Sums blocks of counts: comparing once a
- * block lets the additions overlap.
+ * The child of a branch that holds the item at *at, which becomes its position in the child.
+ * Returns n, and *at what is left of it, if there are not so many. Sums blocks of counts: comparing
+ * once a block lets the additions overlap.
  */
 static inline unsigned seq_route(const struct page *p, uint64_t *at)
 {

@@ -42,6 +42,8 @@ struct finger {
 	uint16_t at[FINGER_DEPTH];      /* [0] the entry put last, above: children taken */
 	uint8_t misses;                 /* puts in a row that went elsewhere */
 	int8_t  trend;                  /* puts in a row just behind (+) or before (-) the one before */
+	uint64_t first;                 /* positional trees: position of the leaf's first unit, */
+	uint64_t last, last_end;        /* and what was inserted last */
 };
 
 /* By value; stored in state records as root number (6), birth (8), count (8), depth (1). */
@@ -183,5 +185,8 @@ struct tree_visitor {
  * down trees that cells name, to any depth. Without skip, a page that several places name is met from each.
  */
 int tree_walk(const struct pager *pager, const struct tree *tree, const struct tree_visitor *visitor);
+/* The same of a collection's tree, whose kind (enum dur_type) it does not tell itself. */
+int tree_walk_of(const struct pager *pager, const struct tree *tree, unsigned of,
+                 const struct tree_visitor *visitor);
 
 #endif

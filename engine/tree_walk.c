@@ -203,8 +203,8 @@ static int step(struct walk *w)
 	return 0;
 }
 
-int tree_walk(const struct pager *pager, const struct tree *tree,
-              const struct tree_visitor *visitor)
+int tree_walk_of(const struct pager *pager, const struct tree *tree, unsigned of,
+                 const struct tree_visitor *visitor)
 {
 	struct walk w = { .pager = pager, .v = visitor };
 	int r = tree_shape(tree);
@@ -216,7 +216,7 @@ int tree_walk(const struct pager *pager, const struct tree *tree,
 	if (pager->dirty)
 		w.pages_left += pager->dirty->n_pages;
 	r = enter(&w, &(struct page_ref){
-		.ptr = tree->root, .of = DUR_MAP, .level = tree->depth - 1, .refs = true,
+		.ptr = tree->root, .of = of, .level = tree->depth - 1, .refs = true,
 		.count = tree->count,
 	}, true);
 	while (!r && !w.stop && w.depth)
@@ -224,4 +224,10 @@ int tree_walk(const struct pager *pager, const struct tree *tree,
 	free(w.frame);
 	free(w.places);
 	return r ? r : w.stop;
+}
+
+int tree_walk(const struct pager *pager, const struct tree *tree,
+              const struct tree_visitor *visitor)
+{
+	return tree_walk_of(pager, tree, DUR_MAP, visitor);
 }

@@ -72,9 +72,9 @@ static void report_diff(struct past *past, uint64_t changes, double limit_ms, do
 		SURE(n == changes, "a diff has every change");
 	}
 	snprintf(name, sizeof(name), "diff with %llu changes", (unsigned long long)changes);
-	report(&(struct row){ name, "ms", median(took, DIFFS), limit_ms, false });
+	report(&(struct limit){ name, "ms", median(took, DIFFS), limit_ms, false });
 	snprintf(name, sizeof(name), "diff with %llu changes, read", (unsigned long long)changes);
-	report(&(struct row){ name, "pages", (double)pages, limit_pages, false });
+	report(&(struct limit){ name, "pages", (double)pages, limit_pages, false });
 }
 
 /* ---- Restore ---- */
@@ -149,7 +149,7 @@ static void report_restore(dur_workspace *ws, const struct settings *o)
 	compare = diff(past.prefix, then, newest, &n, &pages);
 	writing = write_again(past.prefix, newest, then);
 	took = restore(past.prefix, then, &made);
-	report(&(struct row){ "restore 10,000 commits back : 3 diffs and the puts", "x",
+	report(&(struct limit){ "restore 10,000 commits back : 3 diffs and the puts", "x",
 		took / (3 * compare + writing), 1, false });
 	diff(past.prefix, then, made, &n, &pages);
 	SURE(n == 0, "what was restored is what was");

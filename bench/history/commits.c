@@ -27,7 +27,7 @@ static void report_commits(struct past *past, double *took)
 {
 	for (uint64_t i = 0; i < past->commits; i++)
 		took[i] *= 1e6;
-	report(&(struct row){ "durable commit, all kept, p50", "us",
+	report(&(struct limit){ "durable commit, all kept, p50", "us",
 		median(took, past->commits), 0, false });
 }
 
@@ -38,15 +38,15 @@ static void report_reads(struct past *past, const struct settings *o)
 	SURE(took, "there is enough memory");
 	for (uint32_t i = 0; i < o->samples; i++)
 		took[i] = past_get(past, some_old(past)) * 1e6;
-	report(&(struct row){ "open half the history back and get, warm, p50", "us",
+	report(&(struct limit){ "open half the history back and get, warm, p50", "us",
 		median(took, o->samples), 50, false });
 	free(took);
 	for (int i = 0; i < SCANS; i++) {
 		newest[i] = past_scan(past, past->commits);
 		old[i] = past_scan(past, some_old(past));
 	}
-	report(&(struct row){ "full scan, newest", "ms", median(newest, SCANS) * 1e3, 0, false });
-	report(&(struct row){ "full scan, old : newest", "x",
+	report(&(struct limit){ "full scan, newest", "ms", median(newest, SCANS) * 1e3, 0, false });
+	report(&(struct limit){ "full scan, old : newest", "x",
 		median(newest, SCANS) / median(old, SCANS), 0.25, true });
 }
 
@@ -76,7 +76,7 @@ static void report_log(const struct past *past)
 
 	for (int i = 0; i < SCANS; i++)
 		took[i] = log_once(past) * 1e3;
-	report(&(struct row){ "log of a key that changed 5 times in all commits", "ms",
+	report(&(struct limit){ "log of a key that changed 5 times in all commits", "ms",
 		median(took, SCANS), 10, false });
 }
 
@@ -92,12 +92,12 @@ static void leave_cache(const char *path)
 }
 
 /* In a child: attaches, and then opens an old state and gets from it. */
-static void cold_child(const struct settings *o, struct past *past, uint64_t commits, int to)
+static void cold_child(struct past *past, uint64_t commits, int to)
 {
 	dur_workspace *ws;
 	double took;
 
-	NEED(dur_workspace_open(o->dir, NULL, &ws));
+	NEED(dur_workspace_open(limits_dir, NULL, &ws));
 	NEED(dur_attach(ws, "past", DUR_READ_ONLY, NULL, &past->prefix));
 	took = past_get(past, commits);
 	SURE(write(to, &took, sizeof(took)) == sizeof(took), "the parent is there");
@@ -105,7 +105,7 @@ static void cold_child(const struct settings *o, struct past *past, uint64_t com
 }
 
 /* The prefix is detached. */
-static double cold_get(const struct settings *o, struct past *past)
+static double cold_get(struct past *past)
 {
 	char path[4096];
 	uint64_t commits = some_old(past);
@@ -113,14 +113,14 @@ static double cold_get(const struct settings *o, struct past *past)
 	int pipes[2], status;
 	pid_t pid;
 
-	snprintf(path, sizeof(path), "%s/past.dur", o->dir);
+	snprintf(path, sizeof(path), "%s/past.dur", limits_dir);
 	leave_cache(path);
 	SURE(pipe(pipes) == 0, "there is a pipe");
 	past->random++;
 	pid = fork();
 	SURE(pid >= 0, "there is a process");
 	if (pid == 0)
-		cold_child(o, past, commits, pipes[1]);
+		cold_child(past, commits, pipes[1]);
 	close(pipes[1]);
 	SURE(read(pipes[0], &took, sizeof(took)) == sizeof(took), "the child has measured");
 	close(pipes[0]);
@@ -128,14 +128,14 @@ static double cold_get(const struct settings *o, struct past *past)
 	return took;
 }
 
-static void report_cold(dur_workspace *ws, struct past *past, const struct settings *o)
+static void report_cold(dur_workspace *ws, struct past *past)
 {
 	double took[COLD];
 
 	NEED(dur_detach(past->prefix));
 	for (int i = 0; i < COLD; i++)
-		took[i] = cold_get(o, past) * 1e6;
-	report(&(struct row){ "the same, cold", "us", median(took, COLD), 1000, false });
+		took[i] = cold_get(past) * 1e6;
+	report(&(struct limit){ "the same, cold", "us", median(took, COLD), 1000, false });
 	NEED(dur_attach(ws, "past", 0, NULL, &past->prefix));
 }
 
@@ -144,12 +144,12 @@ static void report_packing(struct past *past, const struct settings *o, uint64_t
 {
 	double start = seconds();
 
-	report(&(struct row){ "file before the last is packed, a commit", "bytes",
-		(double)(past_disk_bytes(past, o->dir) - before) / (double)o->commits, 0, false });
+	report(&(struct limit){ "file before the last is packed, a commit", "bytes",
+		(double)(past_disk_bytes(past, limits_dir) - before) / (double)o->commits, 0, false });
 	NEED(dur_pack_history(past->prefix, -1));
-	report(&(struct row){ "packing what was left", "ms", (seconds() - start) * 1e3, 0, false });
-	report(&(struct row){ "file, a commit", "bytes",
-		(double)(past_disk_bytes(past, o->dir) - before) / (double)o->commits, 400, false });
+	report(&(struct limit){ "packing what was left", "ms", (seconds() - start) * 1e3, 0, false });
+	report(&(struct limit){ "file, a commit", "bytes",
+		(double)(past_disk_bytes(past, limits_dir) - before) / (double)o->commits, 400, false });
 }
 
 void section_past(dur_workspace *ws, const struct settings *o)
@@ -160,7 +160,7 @@ void section_past(dur_workspace *ws, const struct settings *o)
 
 	SURE(took, "there is enough memory");
 	past_open(&past, ws, "past", "all", o->entries, o->commits, o->seed);
-	before = past_disk_bytes(&past, o->dir);
+	before = past_disk_bytes(&past, limits_dir);
 	for (uint64_t i = 0; i < o->commits; i++) {
 		double start = seconds();
 		past_commit(&past, 0);
@@ -171,7 +171,7 @@ void section_past(dur_workspace *ws, const struct settings *o)
 	report_packing(&past, o, before);
 	report_reads(&past, o);
 	report_log(&past);
-	report_cold(ws, &past, o);
+	report_cold(ws, &past);
 	past_close(&past);
 	NEED(dur_drop(ws, "past"));
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "bench/data.h"
+#include "bench/limits.h"
 
 struct settings {
 	uint64_t entries;       /* of the prefix whose history is looked at */
@@ -19,8 +20,6 @@ struct settings {
 	uint64_t big;           /* entries of the prefix that is compared */
 	uint32_t samples;       /* of what is timed one by one */
 	uint64_t seed;
-	bool     json;
-	char     dir[4000];     /* a folder made for this run, removed at its end */
 };
 
 /* A prefix of entries and what was done to it. */
@@ -33,23 +32,6 @@ struct past {
 	uint32_t     *entry;            /* that a commit put a new value to, by commit */
 	uint64_t     *state;            /* that it made; [0] is that of the load */
 };
-
-/* A row of the table. limit 0: none; the value may be at most that, or with `least` at least. */
-struct row {
-	const char *name, *unit;
-	double      value, limit;
-	bool        least;
-};
-
-/* ---- main.c ---- */
-
-void report(const struct row *row);
-/* What must not fail: says what did, and where, and ends the run. */
-#define NEED(call) need((call), #call, __FILE__, __LINE__)
-int need(int result, const char *call, const char *file, int line);
-/* What must be so. */
-#define SURE(truth, what) sure((truth), (what), __FILE__, __LINE__)
-void sure(bool truth, const char *what, const char *file, int line);
 
 /* ---- past.c ---- */
 
@@ -68,10 +50,6 @@ double past_scan(const struct past *past, uint64_t commits);
 double past_get(struct past *past, uint64_t commits);
 /* What the file takes up on the disk, once all is there. */
 uint64_t past_disk_bytes(const struct past *past, const char *dir);
-double seconds(void);
-/* Sorts. */
-double median(double *list, size_t n);
-
 /* ---- The sections: one for each group of rows ---- */
 
 void section_past(dur_workspace *ws, const struct settings *o);          /* commits.c */

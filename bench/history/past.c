@@ -7,27 +7,6 @@
 #include <unistd.h>
 #include "history.h"
 
-double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int order(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-double median(double *list, size_t n)
-{
-	qsort(list, n, sizeof(*list), order);
-	return n ? list[n / 2] : 0;
-}
-
 static void put(const struct past *past, dur_view *txn, uint32_t entry)
 {
 	unsigned char key[DATA_KEY], value[DATA_VALUE];

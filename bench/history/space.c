@@ -34,7 +34,7 @@ static struct sizes churn(dur_workspace *ws, const struct settings *o, bool held
 		NEED(dur_snapshot(past.prefix, DUR_LATEST, NULL, &old));
 	for (uint64_t i = 0; i < o->space_commits; i++)
 		past_commit(&past, DUR_ASYNC);
-	sizes.file = past_disk_bytes(&past, o->dir);
+	sizes.file = past_disk_bytes(&past, limits_dir);
 	NEED(dur_stat(past.prefix, &s));
 	sizes.live = s.live_bytes;
 	past_scan(&past, past.commits);
@@ -48,7 +48,7 @@ static struct sizes churn(dur_workspace *ws, const struct settings *o, bool held
 		dur_close(old);
 	}
 	NEED(dur_compact(past.prefix, DUR_HISTORY, NULL));
-	sizes.compacted = past_disk_bytes(&past, o->dir);
+	sizes.compacted = past_disk_bytes(&past, limits_dir);
 	past_scan(&past, past.commits);
 	past_close(&past);
 	NEED(dur_drop(ws, "space"));
@@ -64,7 +64,7 @@ static uint64_t lmdb(const struct settings *o)
 	struct data data;
 	char dir[4096];
 
-	snprintf(dir, sizeof(dir), "%s/lmdb", o->dir);
+	snprintf(dir, sizeof(dir), "%s/lmdb", limits_dir);
 	SURE(mkdir(dir, 0700) == 0, "a folder can be made");
 	data_init(&data, o->entries, o->seed);
 	NEED(d->open(d, dir, DRIVER_LAZY, &h));
@@ -96,10 +96,10 @@ void section_space(dur_workspace *ws, const struct settings *o)
 	struct sizes plain = churn(ws, o, false), held = churn(ws, o, true);
 	double limit = mib(plain.compacted * 3 / 2 + SLACK);
 
-	report(&(struct row){ "last:100, file", "MiB", mib(plain.file), limit, false });
-	report(&(struct row){ "last:100, file, compacted with its history", "MiB",
+	report(&(struct limit){ "last:100, file", "MiB", mib(plain.file), limit, false });
+	report(&(struct limit){ "last:100, file, compacted with its history", "MiB",
 		mib(plain.compacted), 0, false });
-	report(&(struct row){ "last:100, file, a snapshot held since the start", "MiB",
+	report(&(struct limit){ "last:100, file, a snapshot held since the start", "MiB",
 		mib(held.file), limit + mib(2 * held.live), false });
-	report(&(struct row){ "LMDB, file", "MiB", mib(lmdb(o)), 0, false });
+	report(&(struct limit){ "LMDB, file", "MiB", mib(lmdb(o)), 0, false });
 }
