@@ -243,6 +243,34 @@ static int walk(struct check *check, const struct tree *tree)
 	return rc < 0 ? rc : check->canceled;
 }
 
+/* What waits in the removal queue is reached as well. */
+static int on_queued(void *ctx, const struct page_ref *ref)
+{
+	struct check *check = ctx;
+	const struct pager pager = { .file = check->file };
+	const struct tree_visitor visitor = { .ctx = check, .page = on_page, .problem = on_problem,
+		.skip = on_skip };
+	int rc = ref_walk(&pager, ref, &visitor);
+
+	if (rc == DUR_E_CORRUPT) {
+		problem(check, ref->ptr.no, "%s", error_text());
+		rc = 0;
+	}
+	return rc < 0 ? rc : check->canceled;
+}
+
+static int walk_queue(struct check *check, const struct tree *system)
+{
+	const struct pager pager = { .file = check->file };
+	int rc = ref_queue_each(&pager, system, on_queued, check);
+
+	if (rc == DUR_E_CORRUPT) {
+		problem(check, system->root.no, "%s", error_text());
+		rc = 0;
+	}
+	return rc;
+}
+
 /* ---- Counts of parents ---- */
 
 static int by_number(const void *a, const void *b)
@@ -440,6 +468,8 @@ static int check_state(struct check *check, const struct record *newest)
 	mark(check, 0, PAGE_FIRST, MARK_METADATA);
 	check->values = true;
 	rc = walk(check, &newest->state.catalog);
+	if (rc == 0)
+		rc = walk_queue(check, &newest->state.system);
 	check->values = false;
 	data = check->reached;
 	if (rc == 0)

@@ -19,6 +19,7 @@
 #include "engine/store_private.h"
 #include "internal/error.h"
 
+enum { REMOVAL_PAGES = 256 }; /* let go of in one commit */
 enum { EXTENTS_USUAL = 16 }; /* a record has room for so many pieces; more make it longer */
 
 struct transaction {
@@ -26,6 +27,7 @@ struct transaction {
 	uint64_t generation;
 	bool released; /* space was looked for in this turn */
 	bool folded, changed; /* with a change of names or policy */
+	bool sliced; /* what waited in the removal queue */
 	bool barred; /* it was placed and cannot be again: abort it */
 };
 
@@ -223,6 +225,7 @@ static int begin(struct store *store, uint64_t number, int timeout_ms, uint64_t 
 	dirty_root(&x->txn.dirty, &x->txn.catalog.root);
 	dirty_root(&x->txn.dirty, &x->txn.system.root);
 	ref_open(&x->txn.dirty, &x->txn.base.system, history_shares(store->history));
+	ref_queue(&x->txn.dirty);
 	*txn = &x->txn;
 	return 0;
 }
@@ -494,6 +497,25 @@ static int record_finish(struct commit *c, const struct commit_options *options)
 	return rc < 0 ? rc : writes_make(c);
 }
 
+/* Each commit lets go of some of what was removed before. */
+static int removal_slice(struct transaction *x)
+{
+	struct store *store = x->txn.store;
+	bool stuck;
+	int rc;
+
+	if (x->sliced || !history_removal_due(store->history))
+		return 0;
+	x->sliced = true;
+	rc = ref_slice(&x->txn.dirty, &x->txn.system, REMOVAL_PAGES, &stuck);
+	x->barred = rc < 0;
+	if (rc == 0 && stuck) {
+		history_removal_stuck(store->history);
+		store_log(store, LOG_ERR, "a removed collection cannot be let go of (%s)", error_text());
+	}
+	return rc;
+}
+
 static int commit_place(struct commit *c, const struct commit_options *options)
 {
 	struct transaction *x = c->x;
@@ -526,6 +548,8 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 			rc = history_pack(c->store->history, &x->txn, options->batch);
 		x->barred = rc < 0;
 	}
+	if (rc == 0)
+		rc = removal_slice(x);
 	if (rc == 0)
 		rc = ref_write(&x->txn.dirty, &x->txn.system);
 	if (rc < 0)

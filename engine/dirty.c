@@ -84,6 +84,7 @@ void dirty_close(struct dirty *d)
 	free(x->writes);
 	free(x->chunk);
 	free(x->count);
+	free(x->queue);
 	free(x->frames);
 	free(x->places);
 	free(x);

@@ -4,6 +4,7 @@
 #define DURAMEN_ENGINE_DIRTY_PRIVATE_H
 
 #include "engine/dirty.h"
+#include "engine/refs.h"
 #include "engine/tree.h"
 
 /* A dirty page and the one pointer to it. */
@@ -52,6 +53,13 @@ struct dirty_private {
 		uint64_t now;
 	} *count;
 	size_t n_count, cap_count;
+	/* What is to wait in the removal queue; seq 0: the system tree does not have it yet. */
+	struct queued {
+		uint64_t seq;
+		struct page_ref ref;
+	} *queue;
+	size_t n_queue, cap_queue;
+	bool queues;
 
 	/* Of the walk under way; there is one at a time. */
 	struct dirty_frame *frames;

@@ -5,7 +5,6 @@
  * lists as written was free by then; one that none lists waits again, to be released by the next scan.
  */
 #include "engine/history_private.h"
-#include "engine/refs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -308,7 +307,7 @@ int history_load(struct history *history, const struct record *newest)
 	int rc;
 
 	history->loaded = false;
-	history->is_folding = false;
+	history->is_folding = history->removal_stuck = false;
 	history->packing.active = false;
 	history->drop_kept = 0;
 	history_space_clear(history);
@@ -330,7 +329,7 @@ int history_load(struct history *history, const struct record *newest)
 	if (rc == 0)
 		rc = history_load_kept(history, newest);
 	if (rc == 0)
-		rc = ref_count(&(struct pager){ .file = history->file }, &history->tree, &history->n_shared);
+		rc = history_system_now(history, &newest->state.system);
 	for (size_t i = 0; i < n; i++)
 		record_free(&chain[i]);
 	free(chain);

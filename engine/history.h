@@ -12,6 +12,7 @@
  *   'N' name                         the state of a name
  *   'M' state, name  be64            the names of a state
  *   'B' pack         be64            packs of old pages, 'P' where in them pages are (pack_index.h)
+ *   'Q' sequence     be64            removed collections that wait to be let go of (refs.h), and
  *   'R' page         be64            parents of pages that have several (refs.h): as of the state itself
  *   'H'                              counters as of the fold
  *
@@ -79,6 +80,10 @@ int  history_extents(struct history *history, uint64_t n, struct extent *extents
 int  history_describe(struct history *history, const struct record *previous, struct record *record);
 /* Whether some pages have several parents as of the head. */
 bool history_shares(const struct history *history);
+/* Removed collections wait to be let go of, and nothing stands in the way. */
+bool history_removal_due(const struct history *history);
+/* Something does: it is not tried again by this process until it loads anew. */
+void history_removal_stuck(struct history *history);
 /* There never was a fold, so that the system tree is empty: before anything else stands in it, fold. */
 bool history_never_folded(const struct history *history);
 /* A fold is due: call history_fold() before placing. */

@@ -37,6 +37,16 @@ bool history_shares(const struct history *history)
 	return history->n_shared != 0;
 }
 
+bool history_removal_due(const struct history *history)
+{
+	return history->n_removed && !history->removal_stuck;
+}
+
+void history_removal_stuck(struct history *history)
+{
+	history->removal_stuck = true;
+}
+
 bool history_never_folded(const struct history *history)
 {
 	return history->tree.depth == 0;
@@ -369,13 +379,13 @@ static int folded_now(struct history *history, const struct record *record)
 	return history_dead_next(history);
 }
 
-/* The system tree moves with the commits that write to it themselves, too. */
-static int system_now(struct history *history, const struct tree *system)
+int history_system_now(struct history *history, const struct tree *system)
 {
 	const struct pager pager = { .file = history->file };
 
 	history->tree = *system;
-	return ref_count(&pager, system, &history->n_shared);
+	int rc = ref_count(&pager, system, REFS_KEY_COUNT, &history->n_shared);
+	return rc < 0 ? rc : ref_count(&pager, system, REFS_KEY_QUEUE, &history->n_removed);
 }
 
 int history_committed(struct history *history, const struct record *record, bool folded)
@@ -385,7 +395,7 @@ int history_committed(struct history *history, const struct record *record, bool
 	int rc = folded ? folded_now(history, record) : 0;
 
 	if (rc == 0 && moved)
-		rc = system_now(history, &s->system);
+		rc = history_system_now(history, &s->system);
 	if (rc == 0)
 		rc = history_recent_push(history, s);
 	if (rc == 0)

@@ -119,6 +119,8 @@ struct history {
 		uint64_t packed, pages_before, pack_next, pack_pages;
 	} packing;
 	uint64_t n_shared;              /* pages and runs with several parents */
+	uint64_t n_removed;             /* what waits in the removal queue */
+	bool     removal_stuck;         /* of that, something cannot be read */
 	/* The system tree: as of the fold, but for what commits write to it themselves (refs.h). */
 	struct tree tree;
 	struct hash128 newest_hash;
@@ -240,6 +242,8 @@ void history_queues_clear(struct history *history);
 int  history_dead_next(struct history *history);
 
 /* ---- history_fold.c ---- */
+/* The system tree moves with the commits that write to it themselves, too. */
+int  history_system_now(struct history *history, const struct tree *system);
 int  history_fold_header(struct history *history, struct txn *txn);
 /* The dead list of a death, in parts that fit a cell; list is sorted by number. */
 int  history_fold_list(struct txn *txn, uint64_t death, struct retired *list, size_t n);

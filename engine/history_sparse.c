@@ -392,7 +392,7 @@ int history_sparse_folded(struct history *history, uint64_t state)
 
 bool history_work_due(const struct history *history)
 {
-	return history->n_dropped || history->thin_from != UINT64_MAX ||
+	return history_removal_due(history) || history->n_dropped || history->thin_from != UINT64_MAX ||
 	       history->loose.head < history->loose.n || history->more_leave ||
 	       (history->n_recent && history->dead_next <= history->recent[history->n_recent - 1].oldest);
 }
@@ -400,7 +400,8 @@ bool history_work_due(const struct history *history)
 uint64_t history_work_mark(const struct history *history)
 {
 	const uint64_t parts[] = { history->n_dropped, history->thin_from, history->kept_pages,
-		history->loose.n - history->loose.head, history->n_range, history->dead_next };
+		history->loose.n - history->loose.head, history->n_range, history->dead_next,
+		history->tree.root.no };
 	uint64_t mark = 0;
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

@@ -37,6 +37,7 @@ struct page_ref {
 	uint32_t of;            /* tree: the kind of the collection; child: 0, that of its parent */
 	uint32_t level;         /* child, tree: of the page it names */
 	bool refs;              /* child, tree: cells below may name pages */
+	bool nested;            /* in releasing: it hangs below a tree that a cell named */
 	uint64_t count;         /* child, tree: entries below it; run: bytes of its value */
 };
 
@@ -78,7 +79,7 @@ uint64_t ref_page_count(const struct page *page);
 
 /* ---- Sharing ---- */
 
-enum { REFS_KEY_COUNT = 'R' };
+enum { REFS_KEY_COUNT = 'R', REFS_KEY_QUEUE = 'Q' };
 
 /*
  * Where counts stand as of the state that the transaction builds on: in its system tree, if there are any.
@@ -96,12 +97,12 @@ int ref_share(struct dirty *d, struct page_ptr ptr);
 int ref_share_cell(struct dirty *d, const uint8_t *cell, size_t len);
 /* How many parents a page or run has more than one. */
 int ref_extra(struct dirty *d, struct page_ptr ptr, uint64_t *extra);
-/* Whether counts were changed; whether the system tree has all of that. */
+/* Whether counts or the queue were changed, and the system tree does not have all of that. */
 bool ref_changed(const struct dirty *d);
 /* Before placing: what changed goes to the system tree. Can be done again, after more changes. */
 int ref_write(struct dirty *d, struct tree *system);
-/* How many pages and runs have several parents. O(log n). */
-int ref_count(const struct pager *pager, const struct tree *system, uint64_t *n);
+/* How many entries of a kind there are: pages with several parents, or what waits. O(log n). */
+int ref_count(const struct pager *pager, const struct tree *system, uint8_t kind, uint64_t *n);
 /* Counts in the order of pages. Nonzero from visit ends it and is returned. */
 int ref_each(const struct pager *pager, const struct tree *system,
              int (*visit)(void *ctx, uint64_t no, uint64_t extra), void *ctx);
@@ -114,9 +115,35 @@ int ref_leave(struct dirty *d, struct page_ptr ptr, bool *shared);
 /* ---- Letting go ---- */
 
 /*
+ * A tree that is large waits in the removal queue: whoever removes it returns at once, and the commits
+ * that follow take slices of it. What waits is reached by the newest state until then.
+ *
+ *   'Q' sequence u64   of the system tree: kind u8 (enum ref_kind), collection's kind u8, level u8, flags u8
+ *                      (1: leaves below name pages), birth u64, page number u48, count u64
+ *
+ * From now on large ones wait, in this transaction; without this call none does.
+ */
+void ref_queue(struct dirty *d);
+/*
+ * Lets go of about so many pages of what waits. *stuck: of something that cannot be read, which waits on.
+ */
+int ref_slice(struct dirty *d, struct tree *system, uint64_t pages, bool *stuck);
+/* For ref_slice(): takes the first entry out of the queue. 1: there is none. */
+int ref_queue_take(struct dirty *d, struct tree *system, struct page_ref *ref);
+/* For ref_write(). */
+int ref_queue_write(struct dirty *d, struct tree *system);
+/* What waits. Nonzero from visit ends it and is returned. */
+int ref_queue_each(const struct pager *pager, const struct tree *system,
+                   int (*visit)(void *ctx, const struct page_ref *ref), void *ctx);
+/* tree_walk() of what a reference names. */
+int ref_walk(const struct pager *pager, const struct page_ref *top,
+             const struct tree_visitor *visitor);
+
+/*
  * A cell of the catalog or of a nested tree goes away: the transaction no longer uses what it names. What
  * cannot be read is an error that changes nothing; only a want of memory can stop it half-way, which bars
- * the transaction. Cost: the pages of the trees that it names, but for leaves that name nothing.
+ * the transaction. Cost: at most some dozen pages for each tree that it names; where there is no
+ * queue, all of them but leaves that name nothing.
  */
 int ref_release_cell(struct dirty *d, const uint8_t *cell, size_t len);
 /* Whether all of that can be read: nothing is changed. */

@@ -235,6 +235,9 @@ int ref_share_cell(struct dirty *d, const uint8_t *cell, size_t len)
 bool ref_changed(const struct dirty *d)
 {
 	const struct dirty_private *x = d->extra;
+	for (size_t i = 0; i < x->n_queue; i++)
+		if (!x->queue[i].seq)
+			return true;
 	for (size_t i = 0; i < x->cap_count; i++)
 		if (x->count[i].now != x->count[i].stored)
 			return true;
@@ -266,9 +269,9 @@ int ref_write(struct dirty *d, struct tree *system)
 	size_t n = 0;
 	int r = 0;
 
-	if (!d->sharing || !ref_changed(d))
+	if (!ref_changed(d))
 		return 0;
-	struct count **list = malloc(x->n_count * sizeof(struct count *));
+	struct count **list = malloc((x->n_count + 1) * sizeof(struct count *));
 	if (!list)
 		return error_system(ENOMEM, "counting what several places share");
 	for (size_t i = 0; i < x->cap_count; i++)
@@ -278,14 +281,14 @@ int ref_write(struct dirty *d, struct tree *system)
 	for (size_t i = 0; i < n && !r; i++)
 		r = write_one(d, system, list[i]);
 	free(list);
-	return r;
+	return r ? r : ref_queue_write(d, system);
 }
 
-int ref_count(const struct pager *pager, const struct tree *system, uint64_t *n)
+int ref_count(const struct pager *pager, const struct tree *system, uint8_t kind, uint64_t *n)
 {
-	static const uint8_t first = REFS_KEY_COUNT, end = REFS_KEY_COUNT + 1;
+	const uint8_t end = (uint8_t)(kind + 1);
 	uint64_t low = 0, high = 0;
-	int r = system->depth ? tree_rank(pager, system, &first, 1, &low) : 0;
+	int r = system->depth ? tree_rank(pager, system, &kind, 1, &low) : 0;
 	if (r >= 0 && system->depth)
 		r = tree_rank(pager, system, &end, 1, &high);
 	*n = high - low;

@@ -4,12 +4,18 @@
  * depth of trees nor that of nesting matters. Leaves that name nothing are dropped unread.
  *
  * Two passes: the first only meets every page, so that damage is an error that changes nothing.
+ *
+ * With a removal queue each tree that a cell names has a budget. A page that names more than what is left
+ * of it waits, with all that is below it; so nearly always a large tree is one entry of the queue.
  */
 #include "duramen.h"
+#include "engine/dirty_private.h"
 #include "engine/grow.h"
 #include "engine/refs.h"
 #include "engine/run.h"
 #include "engine/tree_private.h"
+
+enum { BUDGET = 64 };
 
 struct release {
 	struct dirty *d;
@@ -17,6 +23,8 @@ struct release {
 	enum page_class class;
 	bool drop;              /* false: only look whether all can be read */
 	uint64_t pages_left;    /* more than there are: the file leads in circles */
+	bool slice;             /* of the queue: what is beyond the budget goes back to it */
+	uint64_t budget;        /* of a slice: pages; else: references in nested ones */
 	struct page_ref *stack;
 	size_t n, cap;
 };
@@ -30,8 +38,8 @@ static int push(struct release *s, const struct page_ref *ref)
 	return 0;
 }
 
-/* What a page names goes on the stack, the last one first. */
-static int push_all(struct release *s, const struct page *page, unsigned of)
+/* What a page names goes on the stack, the last one first. On failure nothing does. */
+static int push_all(struct release *s, const struct page *page, const struct page_ref *parent)
 {
 	struct page_refs it;
 	struct page_ref ref;
@@ -40,9 +48,12 @@ static int push_all(struct release *s, const struct page *page, unsigned of)
 
 	page_refs_open(&it, page);
 	while (!r && page_refs_next(&it, &ref) == 0) {
-		ref.of = ref.kind == REF_CHILD ? of : ref.of;
+		ref.of = ref.kind == REF_CHILD ? parent->of : ref.of;
+		ref.nested = parent->nested;
 		r = push(s, &ref);
 	}
+	if (r)
+		s->n = from;
 	for (size_t low = from, high = s->n; low + 1 < high; low++) {
 		struct page_ref swap = s->stack[low];
 		s->stack[low] = s->stack[--high];
@@ -51,16 +62,54 @@ static int push_all(struct release *s, const struct page *page, unsigned of)
 	return r;
 }
 
-static int release_one(struct release *s, const struct page_ref *ref)
+static int wait_in_queue(struct release *s, const struct page_ref *ref)
+{
+	struct dirty_private *x = s->d->extra;
+	if (!s->drop)
+		return 0;
+	int r = grow_array(&x->queue, &x->cap_queue, x->n_queue + 1, sizeof *x->queue,
+	                   "removing a collection");
+	if (!r)
+		x->queue[x->n_queue++] = (struct queued){ .ref = *ref };
+	return r;
+}
+
+/* Whether a page or run, with so many references in it, is beyond what may be done now. Pays for it. */
+static bool beyond(struct release *s, const struct page_ref *ref, size_t n)
+{
+	const struct dirty_private *x = s->d->extra;
+	/* A page of the transaction cannot wait: it would have no parent to be placed by. */
+	if (!x->queues || !ref->nested || ref->ptr.no & PAGE_DIRTY)
+		return false;
+	/* Three levels have more pages than anyone wants to wait for. */
+	uint64_t cost = s->slice ? 1 : ref->level > 1 ? UINT64_MAX : n;
+	if (cost > s->budget)
+		return true;
+	s->budget -= cost;
+	return false;
+}
+
+static int release_run(struct release *s, const struct page_ref *ref)
+{
+	if (beyond(s, ref, 0))
+		return wait_in_queue(s, ref);
+	return s->drop ? dirty_drop_run(s->d, ref->ptr, (uint32_t)run_pages(ref->count), s->class) : 0;
+}
+
+static int release_one(struct release *s, struct page_ref *ref)
 {
 	const struct page *page;
+	size_t before = s->n;
 	int r = 0;
 
 	if (ref->kind == REF_RUN)
-		return s->drop ? dirty_drop_run(s->d, ref->ptr, (uint32_t)run_pages(ref->count), s->class)
-		               : 0;
+		return release_run(s, ref);
 	if (s->pages_left-- == 0)
 		return tree_corrupt(ref->ptr, "more pages hang below its tree than the file has");
+	if (ref->kind == REF_TREE && !ref->nested) {
+		s->budget = BUDGET;
+		ref->nested = true;
+	}
 	if (s->d->sharing && s->class == CLASS_DATA && !(ref->ptr.no & PAGE_DIRTY)) {
 		uint64_t extra;
 		r = ref_extra(s->d, ref->ptr, &extra);
@@ -72,7 +121,11 @@ static int release_one(struct release *s, const struct page_ref *ref)
 	if (ref->level || ref->refs) {
 		r = ref_page(&s->pager, ref->of, ref->level, ref->ptr, &page);
 		if (!r)
-			r = push_all(s, page, ref->of);
+			r = push_all(s, page, ref);
+	}
+	if (!r && beyond(s, ref, s->n - before)) {
+		s->n = before;
+		return wait_in_queue(s, ref);
 	}
 	return !r && s->drop ? dirty_drop(s->d, ref->ptr, s->class) : r;
 }
@@ -96,6 +149,54 @@ static struct release open_release(struct dirty *d, enum page_class class, bool 
 	return (struct release){
 		.d = d, .pager = { .file = d->file, .dirty = d }, .class = class, .drop = drop,
 	};
+}
+
+void ref_queue(struct dirty *d)
+{
+	struct dirty_private *x = d->extra;
+	x->queues = true;
+}
+
+/*
+ * One entry of the queue, which was taken out of it. What cannot be done goes back, so that nothing is
+ * lost: what is beyond the budget, and, where something cannot be read, that and all that is left.
+ */
+static int slice_one(struct release *s, const struct page_ref *top, bool *stuck)
+{
+	int r = push(s, top);
+
+	s->pages_left = atomic_load_explicit(&s->d->file->pages, memory_order_relaxed) + s->d->n_pages;
+	while (!r && s->n) {
+		struct page_ref ref = s->stack[--s->n];
+		r = *stuck ? wait_in_queue(s, &ref) : release_one(s, &ref);
+		if (r == DUR_E_CORRUPT) {
+			*stuck = true;
+			r = wait_in_queue(s, &ref);
+		}
+	}
+	return r;
+}
+
+int ref_slice(struct dirty *d, struct tree *system, uint64_t pages, bool *stuck)
+{
+	struct release s = open_release(d, CLASS_DATA, true);
+	struct page_ref ref;
+	int r = 0;
+
+	s.slice = true;
+	s.budget = pages;
+	*stuck = false;
+	while (!r && s.budget && !*stuck) {
+		r = ref_queue_take(d, system, &ref);
+		if (r)
+			break;
+		ref.nested = true;
+		r = slice_one(&s, &ref, stuck);
+	}
+	free(s.stack);
+	if (r < 0)
+		d->failed = r;
+	return r < 0 ? r : 0;
 }
 
 static int one_pass(struct dirty *d, const struct page_ref *ref, enum page_class class, bool drop)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "duramen.h"
+#include "engine/refs.h"
 #include "engine/store_private.h"
 #include "internal/error.h"
 
@@ -293,14 +294,19 @@ static void pages_by_kind(const struct store *store, const struct state *newest,
 int store_stat(struct store *store, const struct state *newest, struct store_stat *out)
 {
 	uint64_t packed, packed_pages = 0;
+	const struct pager pager = { .file = store->file };
+	uint64_t removing = 0;
 	int rc = newest ? history_packed(store->file, &newest->system, &packed, &packed_pages) : 0;
 
+	if (rc == 0 && newest)
+		rc = ref_count(&pager, &newest->system, REFS_KEY_QUEUE, &removing);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&store->mutex);
 	*out = (struct store_stat){
 		.flushes = store->flushes,
 		.epoch = store->epoch,
+		.removing = removing,
 		.io_name = store->file->io ? store->file->io->ops->name : "none",
 		.holds_lock = store->locked,
 		.failed = store->failed,

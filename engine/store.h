@@ -306,6 +306,7 @@ struct store_stat {
 	 * superblock, slots, system tree, records.
 	 */
 	uint64_t file_pages, live_pages, retained_pages, packed_pages, metadata_pages, free_pages;
+	uint64_t removing;              /* entries of the removal queue */
 	const char *io_name;
 	bool holds_lock;
 	bool failed;

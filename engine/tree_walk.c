@@ -203,27 +203,38 @@ static int step(struct walk *w)
 	return 0;
 }
 
-int tree_walk_of(const struct pager *pager, const struct tree *tree, unsigned of,
-                 const struct tree_visitor *visitor)
+int ref_walk(const struct pager *pager, const struct page_ref *top,
+             const struct tree_visitor *visitor)
 {
 	struct walk w = { .pager = pager, .v = visitor };
-	int r = tree_shape(tree);
-	if (r == 0 && tree->depth == 0 && tree->count != 0)
-		problem(&w, tree->root, "the tree is empty and is said not to be");
-	if (r || tree->depth == 0)
-		return r;
+	if (top->kind == REF_RUN) {
+		if (!visitor->page || (visitor->skip && visitor->skip(visitor->ctx, top->ptr, 0, top->count)))
+			return 0;
+		return visitor->page(visitor->ctx, top->ptr, run_pages(top->count), 0);
+	}
 	w.pages_left = atomic_load_explicit(&pager->file->pages, memory_order_relaxed);
 	if (pager->dirty)
 		w.pages_left += pager->dirty->n_pages;
-	r = enter(&w, &(struct page_ref){
-		.ptr = tree->root, .of = of, .level = tree->depth - 1, .refs = true,
-		.count = tree->count,
-	}, true);
+	int r = enter(&w, top, true);
 	while (!r && !w.stop && w.depth)
 		r = step(&w);
 	free(w.frame);
 	free(w.places);
 	return r ? r : w.stop;
+}
+
+int tree_walk_of(const struct pager *pager, const struct tree *tree, unsigned of,
+                 const struct tree_visitor *visitor)
+{
+	int r = tree_shape(tree);
+	if (r == 0 && tree->depth == 0 && tree->count != 0 && visitor->problem)
+		visitor->problem(visitor->ctx, tree->root, "the tree is empty and is said not to be");
+	if (r || tree->depth == 0)
+		return r;
+	return ref_walk(pager, &(struct page_ref){
+		.kind = REF_TREE, .ptr = tree->root, .of = of, .level = tree->depth - 1,
+		.refs = true, .count = tree->count,
+	}, visitor);
 }
 
 int tree_walk(const struct pager *pager, const struct tree *tree,

@@ -1003,7 +1003,8 @@ typedef struct dur_prefix_stat {
 	uint32_t writer_pid;                            /* 0: none */
 	uint32_t readers;
 	uint64_t metadata_bytes, disk_bytes, kept_bytes;
-	uint64_t reserved[5];
+	uint64_t removing;                              /* removed collections that are not free yet */
+	uint64_t reserved[4];
 } dur_prefix_stat;
 typedef struct dur_reader {
 	uint32_t pid, views;
@@ -1026,6 +1027,8 @@ typedef struct dur_problem { uint64_t page, state; const char *text; } dur_probl
  * states, state records.
  * disk_bytes: what the file takes up on the disk; free space that was given back to the file system
  * is not in it.
+ * removing: large collections that were removed, or parts of them, whose pages count as the newest
+ * state's still: each commit lets go of some, and so does a writer that idles.
  * commits: since it was created; flushes: by this process; epoch: how often a writer took over from
  * a killed one; readers: processes with a slot, those that have read. Threads: any. Cost: O(1).
  */

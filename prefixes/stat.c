@@ -55,6 +55,7 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out)
 		.metadata_bytes = engine.metadata_pages << PAGE_SHIFT,
 		.kept_bytes = kept << PAGE_SHIFT,
 		.disk_bytes = (uint64_t)st.st_blocks * 512,
+		.removing = engine.removing,
 		.commits = newest.commits,
 		.flushes = engine.flushes,
 		.epoch = engine.epoch,

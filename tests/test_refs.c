@@ -109,7 +109,9 @@ struct world {
 	bool writing;
 	uint64_t limit_bytes, state, seed;
 	unsigned copies;                /* of 100 steps */
-	struct tree tree, system;
+	uint64_t waits;                 /* in the removal queue, when it was checked last */
+	struct tree tree, system, system_then;
+	unsigned slice;                 /* pages of the removal queue in a commit; 0: there is none */
 	const struct map *model;
 	uint64_t pages, system_pages;   /* written and not retired; of these, the system tree's */
 	struct then then[STATES];       /* committed: [n_then - 1] is the newest */
@@ -153,8 +155,11 @@ static void world_begin(struct world *w)
 	uint64_t n;
 	struct pager pager = { .file = w->file };
 	w->system.class = CLASS_SYSTEM;
-	ok(ref_count(&pager, &w->system, &n));
-	ref_open(&w->dirty, &w->system, n > 0);
+	ok(ref_count(&pager, &w->system, REFS_KEY_COUNT, &n));
+	w->system_then = w->system;
+	ref_open(&w->dirty, &w->system_then, n > 0);
+	if (w->slice)
+		ref_queue(&w->dirty);
 	w->writing = true;
 }
 
@@ -167,6 +172,11 @@ static void world_commit(struct world *w)
 	size_t n_written;
 	if (!w->writing)
 		return;
+	bool stuck;
+	if (w->slice)
+		ok(ref_slice(d, &w->system, w->slice, &stuck));
+	if (w->slice)
+		ck_assert(!stuck);
 	ok(ref_write(d, &w->system));
 	struct extent room = { .no = w->space.next, .n = d->live };
 	ok(file_grow(w->file, room.no + room.n, false));
@@ -324,6 +334,19 @@ static void fail_problem(void *ctx, struct page_ptr ptr, const char *text)
 	ck_abort_msg("page %llu: %s", (unsigned long long)(ptr.no & ~PAGE_DIRTY), text);
 }
 
+struct waits {
+	const struct pager *pager;
+	const struct tree_visitor *visitor;
+	uint64_t n;
+};
+
+static int walk_waiting(void *ctx, const struct page_ref *ref)
+{
+	struct waits *waits = ctx;
+	waits->n++;
+	return ref_walk(waits->pager, ref, waits->visitor);
+}
+
 static int counted(void *ctx, uint64_t no, uint64_t extra)
 {
 	struct met *met = ctx;
@@ -349,6 +372,9 @@ static void world_check(struct world *w)
 	};
 	ok(tree_walk(&pager, &w->tree, &visitor));
 	if (!w->writing) {
+		struct waits waits = { &pager, &visitor, 0 };
+		ok(ref_queue_each(&pager, &w->system, walk_waiting, &waits));
+		w->waits = waits.n;
 		ck_assert_uint_eq(met.n, w->pages - w->system_pages);
 		ok(tree_walk(&pager, &w->system, &visitor));
 		ck_assert_uint_eq(met.n, w->pages);
@@ -683,6 +709,15 @@ START_TEST(random_trees_of_trees_are_maps_of_maps)
 }
 END_TEST
 
+static const struct map *put_named(struct world *w, struct tree *tree, const struct map *map)
+{
+	struct thing thing = { .key = "deeper", .map = &nothing };
+	uint8_t cell[NEST_TREE_CELL];
+	size_t len = map_cell(&(struct tree){ 0 }, w->state, cell);
+	ok(tree_put(&w->dirty, tree, thing.key, strlen(thing.key), cell, len, NULL));
+	return map_with(map, &thing, 0, 0);
+}
+
 START_TEST(random_copies_are_copies)
 {
 	struct world *w = world_open(seed + (uint64_t)_i);
@@ -693,14 +728,72 @@ START_TEST(random_copies_are_copies)
 }
 END_TEST
 
-static const struct map *put_named(struct world *w, struct tree *tree, const struct map *map)
+START_TEST(what_is_removed_goes_bit_by_bit)
 {
-	struct thing thing = { .key = "deeper", .map = &nothing };
-	uint8_t cell[NEST_TREE_CELL];
-	size_t len = map_cell(&(struct tree){ 0 }, w->state, cell);
-	ok(tree_put(&w->dirty, tree, thing.key, strlen(thing.key), cell, len, NULL));
-	return map_with(map, &thing, 0, 0);
+	struct world *w = world_open(seed + (uint64_t)_i);
+	w->limit_bytes = _i % 2 ? 24 << PAGE_SHIFT : 0;
+	w->copies = _i < 2 ? 0 : 10;
+	w->slice = 1 + 7 * (unsigned)_i;
+	for (unsigned i = 0; i < 4; i++) {
+		random_life(w, rounds(300));
+		/* The top's maps go, all at once or one by one. */
+		world_write(w, &(struct path){ 0 }, remove_all);
+		world_commit(w);
+		world_check(w);
+	}
+	for (unsigned i = 0; w->waits; i++) {
+		ck_assert_uint_lt(i, 100000);
+		world_begin(w);
+		world_commit(w);
+		if (i % 16 == 0 || i > 1000)
+			world_check(w);
+	}
+	ck_assert_uint_eq(w->pages, w->system_pages);
+	world_close(w);
 }
+END_TEST
+
+/* One entry of the queue, whatever its size; and it is let go of in slices of the size asked for. */
+START_TEST(a_large_map_waits_as_one)
+{
+	struct world *w = world_open(seed);
+	struct path top = { 0 };
+	w->slice = 10;
+	world_write(w, &top, put_named);
+	world_begin(w);
+	struct tree tree = { 0 };
+	uint8_t value[200] = { DUR_BYTES }, fresh[NEST_TREE_CELL];
+	size_t len;
+	for (unsigned i = 0; i < 20000; i++) {
+		char key[KEY_MAX];
+		snprintf(key, sizeof key, "%08u", i);
+		ok(tree_put(&w->dirty, &tree, key, strlen(key), value, sizeof value, NULL));
+	}
+	len = map_cell(&tree, w->state, fresh);
+	ok(tree_put_moved(&w->dirty, &w->tree, "deeper", 6, fresh, len));
+	ck_assert_uint_gt(tree.depth, 2);
+	world_commit(w);
+	uint64_t pages = w->pages;
+	ck_assert_uint_gt(pages, 1000);
+
+	world_write(w, &top, remove_all);
+	ck_assert_uint_eq(w->dirty.n_retired, 1);       /* the top's leaf */
+	world_commit(w);
+	world_check(w);
+	ck_assert_uint_eq(w->waits, 1);
+	unsigned n = 0;
+	for (; w->waits; n++) {
+		uint64_t before = w->pages - w->system_pages;
+		world_begin(w);
+		world_commit(w);
+		world_check(w);
+		ck_assert_uint_eq(before - (w->pages - w->system_pages), before < 10 ? before : 10);
+	}
+	ck_assert_uint_ge(n, pages / 10 - 1);
+	ck_assert_uint_eq(w->pages, w->system_pages);
+	world_close(w);
+}
+END_TEST
 
 /* Nothing goes down by calling itself: a test process has 8 MiB of stack, this would take more. */
 START_TEST(a_hundred_thousand_levels_are_no_matter)
@@ -796,6 +889,12 @@ static Suite *refs_suite(void)
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_set_timeout(c, 600);
 	tcase_add_loop_test(c, random_copies_are_copies, 0, 4);
+	suite_add_tcase(suite, c);
+	c = tcase_create("removed");
+	tcase_add_checked_fixture(c, setup, NULL);
+	tcase_set_timeout(c, 600);
+	tcase_add_loop_test(c, what_is_removed_goes_bit_by_bit, 0, 4);
+	tcase_add_test(c, a_large_map_waits_as_one);
 	suite_add_tcase(suite, c);
 	return suite;
 }

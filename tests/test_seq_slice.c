@@ -123,7 +123,7 @@ static void world_begin(struct world *w)
 	for (unsigned i = 0; i < SLOTS; i++)
 		dirty_root(&w->dirty, &w->slot[i].tree.root);
 	dirty_root(&w->dirty, &w->system.root);
-	ok(ref_count(&pager, &w->system, &n));
+	ok(ref_count(&pager, &w->system, REFS_KEY_COUNT, &n));
 	ref_open(&w->dirty, &w->system, n > 0);
 	slots_copy(w->before, w->slot);
 	w->system_before = w->system;

@@ -136,6 +136,7 @@ static void print_stat(const dur_prefix_stat *s, uint64_t entries, const struct 
 		{ "free_bytes", "  free", KIND_BYTES, s->free_bytes },
 		{ "metadata_bytes", "  metadata", KIND_BYTES, s->metadata_bytes },
 		{ "disk_bytes", "on the disk", KIND_BYTES, s->disk_bytes },
+		{ "removing", "removed, not free", KIND_NUMBER, s->removing },
 		{ "commits", "commits", KIND_NUMBER, s->commits },
 		{ "epoch", "takeovers", KIND_NUMBER, s->epoch },
 		{ "writer_pid", "writer", KIND_PID, s->writer_pid },
