@@ -4,6 +4,7 @@
  * JSONTestSuite; values that are written and read; texts cut anywhere by a buffer's end.
  */
 #include "tests/random_values.h"
+#include "tools/document.h"
 #include "tools/json_value.h"
 #include "tools/json_write.h"
 
@@ -511,7 +512,7 @@ START_TEST(values_refused)
 	refuses("[{\"~\":1}]", 3, true, "no form like this");
 	refuses("[{\"~xx\":\"00\"}]", 3, true, "no form like this");
 	refuses("{\"~x\":[]}", 2, true, "takes a string");
-	refuses("{\"~p\":{\"a\":1}}", 2, true, "~p takes an array");
+	refuses("{\"~p\":{\"a\":1}}", 2, true, "takes an array");
 	refuses("{\"~p\":[[1]]}", 2, true, "scalars and tuples");
 	refuses("{\"~g\":[7,[1]]}", 2, true, "a tag");
 	refuses("{\"~g\":[7,{\"~g\":[8,1]}]}", 2, true, "one tag");
@@ -582,6 +583,270 @@ START_TEST(round_trips)
 }
 END_TEST
 
+START_TEST(forms_of_collections)
+{
+	struct {
+		const char *text;
+		uint32_t kind;
+		uint64_t len;
+	} cases[] = {
+		{ "{\"~k\":[]}", DUR_MAP, 0 },
+		{ "{\"~k\":[[1,2],[{\"~p\":[1,2]},[]],[null,{}]]}", DUR_MAP, 6 },
+		{ "{\"~K\":[[\"a\",2],[{\"~x\":\"ff\"},2]]}", DUR_RAW_MAP, 4 },
+		{ "{\"~s\":[3,1,\"a\",{\"~p\":[]}]}", DUR_SET, 4 },
+		{ "{\"~S\":[{\"~x\":\"ff\"}]}", DUR_RAW_SET, 1 },
+		{ "{\"~l\":[\"text\",{\"~x\":\"ff00\"}]}", DUR_ROPE, 2 },
+		{ "{\"~s\":[1],\"b\":2}", DUR_MAP, 4 },
+		{ "{\"b\":2,\"~s\":[1]}", DUR_MAP, 4 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct arena a = { 0 };
+		struct json_fault f;
+		dur_value v;
+		if (!json_read_value(&a, cases[i].text, strlen(cases[i].text), &v, &f))
+			ck_abort_msg("%s: %s", cases[i].text, f.text);
+		ck_assert_uint_eq(v.type, cases[i].kind | DUR_LITERAL);
+		ck_assert_uint_eq(v.len, cases[i].len);
+		arena_free(&a);
+	}
+	refuses("{\"~k\":1}", 2, true, "takes an array");
+	refuses("{\"~k\":{}}", 2, true, "takes an array");
+	refuses("{\"~k\":[1]}", 2, true, "[[KEY,VALUE],...]");
+	refuses("{\"~k\":[[1]]}", 2, true, "[[KEY,VALUE],...]");
+	refuses("{\"~k\":[[[],1]]}", 2, true, "a key is a scalar");
+	refuses("{\"~k\":[[{\"~g\":[1,2]},1]]}", 2, true, "no tag");
+	refuses("{\"~k\":[[1,1],[2,1],[1,3]]}", 26, false, "two pairs of one key");
+	refuses("{\"~s\":[[1]]}", 2, true, "a set holds scalars");
+	refuses("{\"~s\":\"a\"}", 2, true, "takes an array");
+	refuses("{\"~l\":[1]}", 2, true, "strings and bytes");
+	refuses("{\"~g\":[1,{\"~s\":[]}]}", 2, true, "a tag");
+	refuses("{\"~p\":[{\"~s\":[]}]}", 2, true, "a tuple holds scalars");
+}
+END_TEST
+
+/* ---- Documents in a store ---- */
+
+enum { LISTS = 0 };
+
+struct texts {
+	char *given, *kept; /* members in any order; as they come back */
+};
+
+static struct texts random_document(uint64_t *state, unsigned depth);
+
+/* Pieces between brackets: given shuffled, kept in order. */
+static struct texts joined(uint64_t *state, const struct texts *parts, size_t n, const char *begin,
+                           const char *end, bool shuffle)
+{
+	struct texts t;
+	size_t len, order[40];
+	FILE *f = open_memstream(&t.given, &len);
+
+	for (size_t i = 0; i < n; i++)
+		order[i] = i;
+	for (size_t i = n; shuffle && i > 1; i--) {
+		size_t k = random_below(state, i), swap = order[k];
+		order[k] = order[i - 1];
+		order[i - 1] = swap;
+	}
+	fputs(begin, f);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s%s", i ? " ,\n" : "", parts[order[i]].given);
+	fputs(end, f);
+	fclose(f);
+	f = open_memstream(&t.kept, &len);
+	fputs(begin, f);
+	for (size_t i = 0; i < n; i++) {
+		fprintf(f, "%s%s", i ? "," : "", parts[i].kept);
+		free(parts[i].given);
+		free(parts[i].kept);
+	}
+	fputs(end, f);
+	fclose(f);
+	return t;
+}
+
+/* A key or name that stands behind all before it, and what it leads to. */
+static struct texts random_member(uint64_t *state, unsigned depth, size_t i, bool pair)
+{
+	struct texts inner = random_document(state, depth), t;
+	char key[64];
+
+	if (pair)
+		snprintf(key, sizeof key, "%llu",
+		         (unsigned long long)(i * 1000 + random_below(state, 999)));
+	else
+		snprintf(key, sizeof key, "\"%s%03zu%llu\"",
+		         i == 0 && random_below(state, 2) ? " ~" : "k", i,
+		         (unsigned long long)random_below(state, 1000));
+	ck_assert_int_ge(asprintf(&t.given, pair ? "[%s,%s]" : "%s : %s", key, inner.given), 0);
+	ck_assert_int_ge(asprintf(&t.kept, pair ? "[%s,%s]" : "%s:%s", key, inner.kept), 0);
+	free(inner.given);
+	free(inner.kept);
+	return t;
+}
+
+static struct texts random_scalar_text(uint64_t *state)
+{
+	static const char *const scalars[] = { "null",
+		                               "true",
+		                               "-5",
+		                               "0.1",
+		                               "\"\"",
+		                               "1e300",
+		                               "{\"~x\":\"00ff\"}",
+		                               "{\"~m\":\"1.50\"}",
+		                               "{\"~g\":[7,\"tagged\"]}",
+		                               "{\"~p\":[1,\"a\"]}" };
+	uint64_t which = random_below(state, 12);
+	char text[600];
+
+	if (which < 10)
+		return (struct texts){ strdup(scalars[which]), strdup(scalars[which]) };
+	size_t n = random_below(state, which == 10 ? 20 : 500);
+	text[0] = '"';
+	memset(text + 1, 'x', n);
+	strcpy(text + 1 + n, "\"");
+	return (struct texts){ strdup(text), strdup(text) };
+}
+
+static struct texts random_document(uint64_t *state, unsigned depth)
+{
+	struct texts parts[40];
+	uint64_t shape = depth > 0 ? random_below(state, 6) : 0;
+	size_t n = random_below(state, random_below(state, 4) ? 5 : 40);
+
+	if (shape == 0)
+		return random_scalar_text(state);
+	if (shape == 1) { /* a set */
+		for (size_t i = 0; i < n; i++) {
+			char text[24];
+			sprintf(text, "%zu", 5 * i);
+			parts[i] = (struct texts){ strdup(text), strdup(text) };
+		}
+		return joined(state, parts, n, "{\"~s\":[", "]}", true);
+	}
+	if (shape == 2 && n > 0) {
+		for (size_t i = 0; i < n; i++)
+			parts[i] = random_member(state, depth - 1, i, true);
+		return joined(state, parts, n, "{\"~k\":[", "]}", true);
+	}
+	if (LISTS && shape == 3) {
+		for (size_t i = 0; i < n; i++)
+			parts[i] = random_document(state, depth - 1);
+		return joined(state, parts, n, "[", "]", false);
+	}
+	for (size_t i = 0; i < n; i++)
+		parts[i] = random_member(state, depth - 1, i, false);
+	return joined(state, parts, n, "{", "}", true);
+}
+
+struct target {
+	dur_prefix *prefix;
+	dur_view *txn;
+	dur_value key;
+	bool begun;
+};
+
+static int begin_there(void *ctx, dur_coll *c, const dur_value **key)
+{
+	struct target *t = ctx;
+	ck_assert(!t->begun);
+	t->begun = true;
+	*c = dur_root(t->txn);
+	*key = &t->key;
+	return 0;
+}
+
+/* What is stored at the key, as text. */
+static char *stored(const struct target *t)
+{
+	dur_value v;
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	ck_assert_int_eq(dur_get(dur_root(t->txn), &t->key, &v), 0);
+	ck_assert_int_eq(document_write(&(struct json_writer){ .file = f }, &v), 0);
+	fclose(f);
+	return text;
+}
+
+/* Built in however little memory, a document is stored as what it is. */
+START_TEST(documents_in_a_store)
+{
+	int rounds = getenv("DURAMEN_SLOW") ? 3000 : 100, spilled = 0;
+	struct target t = { .key = DUR_STR("doc") };
+	uint64_t state = seed + 7;
+	dur_workspace *ws;
+
+	ck_assert_int_eq(dur_workspace_open(getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", NULL,
+	                                    &ws),
+	                 0);
+	ck_assert_int_eq(dur_attach(ws, NULL, DUR_MEMORY | DUR_CREATE, NULL, &t.prefix), 0);
+	for (int round = 0; round < rounds; round++) {
+		struct texts text = random_document(&state, 5);
+		struct json_builder b = { .begin = begin_there, .ctx = &t };
+		struct json_reader r;
+		struct arena a = { 0 };
+		dur_value v;
+
+		b.memory = 1 + random_below(&state, random_below(&state, 2) ? 3000 : 100000);
+		t.begun = false;
+		ck_assert_int_eq(dur_begin(t.prefix, NULL, &t.txn), 0);
+		json_read_text(&r, text.given, strlen(text.given), JSON_ONE);
+		if (!json_build_all(&b, &r, &a, &v))
+			ck_abort_msg("%s: %s %s", text.given, b.fault.text, dur_message());
+		ck_assert_int_eq(v.type == DUR_ABSENT, t.begun);
+		if (v.type != DUR_ABSENT)
+			ck_assert_int_eq(dur_put(dur_root(t.txn), &t.key, &v), 0);
+		ck_assert_int_eq(dur_commit(t.txn, NULL, NULL), 0);
+		char *back = stored(&t);
+		ck_assert_str_eq(back, text.kept);
+		dur_close(t.txn);
+		spilled += t.begun;
+		json_build_end(&b);
+		json_read_close(&r);
+		arena_free(&a);
+		free(back);
+		free(text.given);
+		free(text.kept);
+	}
+	ck_assert_int_gt(spilled, rounds / 10);
+	dur_detach(t.prefix);
+	dur_workspace_close(ws);
+}
+END_TEST
+
+START_TEST(spilled_names_twice)
+{
+	static const char text[] =
+		"{\"b\":{\"x\":\"aaaaaaaaaaaaaaaaaaaaaaaa\",\"y\":1},\"c\":2,\"b\":3}";
+	struct target t = { .key = DUR_STR("doc") };
+	struct json_builder b = { .begin = begin_there, .ctx = &t, .memory = 1 };
+	struct arena a = { 0 };
+	struct json_reader r;
+	dur_workspace *ws;
+	dur_value v;
+
+	ck_assert_int_eq(dur_workspace_open(getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", NULL,
+	                                    &ws),
+	                 0);
+	ck_assert_int_eq(dur_attach(ws, NULL, DUR_MEMORY | DUR_CREATE, NULL, &t.prefix), 0);
+	ck_assert_int_eq(dur_begin(t.prefix, NULL, &t.txn), 0);
+	json_read_text(&r, text, sizeof text - 1, JSON_ONE);
+	ck_assert(!json_build_all(&b, &r, &a, &v));
+	ck_assert(t.begun);
+	ck_assert_ptr_nonnull(strstr(b.fault.text, "duplicate name \"b\""));
+	dur_close(t.txn);
+	json_build_end(&b);
+	json_read_close(&r);
+	arena_free(&a);
+	dur_detach(t.prefix);
+	dur_workspace_close(ws);
+}
+END_TEST
+
 START_TEST(writing)
 {
 	char *text;
@@ -635,6 +900,9 @@ int main(void)
 	tcase_add_test(tcase, documents);
 	tcase_add_test(tcase, round_trips);
 	tcase_add_test(tcase, writing);
+	tcase_add_test(tcase, forms_of_collections);
+	tcase_add_test(tcase, documents_in_a_store);
+	tcase_add_test(tcase, spilled_names_twice);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

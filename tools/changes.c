@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "json_write.h"
+#include "document.h"
 #include "output.h"
 #include "timetext.h"
 
@@ -28,11 +28,11 @@ void print_change_members(const dur_change *c)
 	json_write_value(stdout, &path);
 	if (c->old.type != DUR_ABSENT) {
 		fputs(",\"old\":", stdout);
-		json_write_value(stdout, &c->old);
+		document_print(&c->old);
 	}
 	if (c->now.type != DUR_ABSENT) {
 		fputs(",\"now\":", stdout);
-		json_write_value(stdout, &c->now);
+		document_print(&c->now);
 	}
 }
 
@@ -51,10 +51,10 @@ void print_change(const dur_change *c, bool json)
 	printf("%c %.*s  ", c->kind <= DUR_CHANGED ? "?+-~"[c->kind] : '?', (int)c->path.len,
 	       c->path.str);
 	if (c->old.type != DUR_ABSENT)
-		json_write_value(stdout, &c->old);
+		document_print(&c->old);
 	if (c->kind == DUR_CHANGED)
 		fputs(" -> ", stdout);
 	if (c->now.type != DUR_ABSENT)
-		json_write_value(stdout, &c->now);
+		document_print(&c->now);
 	putchar('\n');
 }

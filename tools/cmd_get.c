@@ -4,14 +4,12 @@
 
 #include "commands.h"
 #include "context.h"
-#include "json_write.h"
+#include "document.h"
 #include "message.h"
 
 static int print_value(const struct args *args, const dur_value *v)
 {
-	if (v->type >= DUR_MAP)
-		return refuse(EXIT_FAILED, "%s is a collection: `duramen scan` prints it",
-		              args->operand[1]);
+	int rc = 0;
 	if (args->raw && v->type == DUR_STR) {
 		fwrite(v->str, 1, v->len, stdout);
 	} else if (args->raw && v->type == DUR_BYTES) {
@@ -20,10 +18,10 @@ static int print_value(const struct args *args, const dur_value *v)
 		return refuse(EXIT_FAILED, "%s is neither a string nor bytes: get it without --raw",
 		              args->operand[1]);
 	} else {
-		json_write_value(stdout, v);
+		rc = document_write(&(struct json_writer){ .file = stdout }, v);
 		putchar('\n');
 	}
-	return EXIT_DONE;
+	return rc < 0 ? fail(rc) : EXIT_DONE;
 }
 
 static int run(const struct args *args)
@@ -56,8 +54,9 @@ const struct command cmd_get = {
 	.summary = "print the value at a path, now or in an old state",
 	.operands = { "PREFIX", "PATH" },
 	.required = 2,
-	.about = "Prints the value at PATH as JSON. Where nothing is there it prints nothing and\n"
-		 "ends with status 1.",
+	.about =
+		"Prints the value at PATH as JSON, a collection with all that is in it; \"\" is the\n"
+		"whole prefix. Where nothing is there it prints nothing and ends with status 1.",
 	.options = options,
 	.examples = "  duramen get demo /alice\n"
 		    "  duramen get demo /alice --at -1\n"

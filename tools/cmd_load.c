@@ -20,7 +20,7 @@
 #include "stop.h"
 
 #define BATCH_MAX   (16u << 20)
-#define BATCH_BYTES ((size_t)256 << 20) /* a batch of large values ends here */
+#define BATCH_BYTES ((size_t)64 << 20) /* a batch of large values ends here */
 
 struct place {
 	uint64_t line, column;
@@ -34,7 +34,8 @@ struct load {
 	dur_value *keys, *values;
 	struct place *places; /* where each entry begins, for messages */
 	uint32_t n, cap;
-	const char *name;                 /* of the file, for messages */
+	bool stored;      /* the batch, because its last value does not fit in memory */
+	const char *name; /* of the file, for messages */
 	uint64_t entries, commits, state; /* committed so far; state: the newest */
 };
 
@@ -65,6 +66,7 @@ static void make_room(struct load *l)
 static int read_batch(struct load *l)
 {
 	arena_reset(&l->arena);
+	l->stored = false;
 	for (l->n = 0; l->n < l->context.args->batch && l->arena.total < BATCH_BYTES; l->n++) {
 		make_room(l);
 		int rc = entry_read(&l->reader, &l->arena, &l->keys[l->n], &l->values[l->n]);
@@ -72,14 +74,18 @@ static int read_batch(struct load *l)
 			complain("interrupted");
 			return stopped(l);
 		}
-		if (rc < 0) {
+		if (rc < 0 && l->reader.builder.status == 0)
 			complain("%s: %s", l->name, l->reader.error);
+		if (rc < 0)
 			return stopped(l);
-		}
 		if (rc == 1)
 			break;
 		l->places[l->n] = (struct place){ l->reader.line, l->reader.column };
 		progress_step(&l->progress, l->reader.bytes, l->entries + l->n + 1);
+		if (l->stored) {
+			l->n++;
+			break;
+		}
 	}
 	return 0;
 }
@@ -100,7 +106,7 @@ static int refused_entry(struct load *l, int result)
 	return stopped(l);
 }
 
-static int commit_batch(struct load *l)
+static int put_batch(struct load *l)
 {
 	int status = context_begin(&l->context);
 	if (status != 0) {
@@ -108,8 +114,30 @@ static int commit_batch(struct load *l)
 		return status;
 	}
 	int rc = dur_put_many(dur_root(l->context.view), l->keys, l->values, l->n);
-	if (rc < 0)
-		return refused_entry(l, rc);
+	return rc < 0 ? refused_entry(l, rc) : 0;
+}
+
+/* Before a value has ended that is to be stored while it is read: with those before it. */
+static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
+{
+	struct load *l = ctx;
+	if (l->reader.key == NULL)
+		return refuse(EXIT_FAILED,
+		              "%s: line %" PRIu64 ", column %" PRIu64 ": the key of "
+		              "an entry of more than %zu MiB must stand before its value",
+		              l->name, l->reader.line, l->reader.column, JSON_MEMORY >> 20);
+	int status = put_batch(l);
+	l->stored = status == 0;
+	*c = dur_root(l->context.view);
+	*key = l->reader.key;
+	return status;
+}
+
+static int commit_batch(struct load *l)
+{
+	int status = l->stored ? 0 : put_batch(l);
+	if (status != 0)
+		return status;
 	status = context_commit(&l->context, &l->state);
 	if (status != 0) {
 		stopped(l);
@@ -143,6 +171,8 @@ static int open_file(struct load *l, enum format format)
 		l->name = "standard input";
 	bool sized = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
 	entry_reader_init(&l->reader, f, format);
+	l->reader.builder.begin = begin_value;
+	l->reader.builder.ctx = l;
 	progress_start(&l->progress, "loading", "entries", sized ? (uint64_t)st.st_size : 0);
 	return 0;
 }

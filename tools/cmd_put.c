@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "commands.h"
@@ -32,46 +33,85 @@ static bool read_stdin(struct arena *a, const char **text, size_t *len)
 	return !ferror(stdin);
 }
 
-static int read_value(const struct args *args, struct arena *a, dur_value *v)
-{
-	const char *text = args->operand[2];
-	size_t len = strlen(text);
-	struct json_fault f;
+struct put {
+	struct context context;
+	struct arena arena;
+	dur_value path, value;
+};
 
-	if (strcmp(text, "-") == 0 && !read_stdin(a, &text, &len))
+/* Where the value goes that is stored while it is read, as it does not fit in memory. */
+static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
+{
+	struct put *p = ctx;
+	int status = context_begin(&p->context);
+	if (status == 0)
+		*c = dur_root(p->context.view);
+	*key = &p->path;
+	return status;
+}
+
+static int read_raw(struct put *p, const char *text)
+{
+	size_t len = strlen(text);
+	if (strcmp(text, "-") == 0 && !read_stdin(&p->arena, &text, &len))
 		return EXIT_FAILED;
-	if (args->raw) {
-		*v = DUR_BYTES(text, len);
-		return 0;
-	}
-	bool good = json_read_value(a, text, len, v, &f);
-	if (!good && !f.is_json)
-		return refuse(EXIT_USAGE, "VALUE is not JSON, at byte %" PRIu64 ": %s", f.at.byte,
-		              f.text);
-	if (!good)
-		return refuse(EXIT_USAGE, "VALUE is not one that can be stored: %s", f.text);
-	if (v->type & DUR_LITERAL)
-		return refuse(EXIT_USAGE, "VALUE is not one that can be stored: " ONLY_SCALARS);
+	p->value = DUR_BYTES(text, len);
 	return 0;
+}
+
+static int read_json(struct put *p, const char *text)
+{
+	struct json_builder b = { .begin = begin_value, .ctx = p };
+	struct json_reader r;
+	int status = 0;
+
+	if (strcmp(text, "-") == 0)
+		json_read_file(&r, STDIN_FILENO, JSON_ONE);
+	else
+		json_read_text(&r, text, strlen(text), JSON_ONE);
+	bool good = json_build_all(&b, &r, &p->arena, &p->value);
+	if (!good && b.status != 0)
+		status = b.status;
+	else if (!good && b.fault.is_json)
+		status =
+			refuse(EXIT_USAGE, "VALUE is not one that can be stored: %s", b.fault.text);
+	else if (!good && b.fault.at.line > 1)
+		status = refuse(EXIT_USAGE,
+		                "VALUE is not JSON, at line %" PRIu64 ", column %" PRIu64 ": %s",
+		                b.fault.at.line, b.fault.at.column, b.fault.text);
+	else if (!good)
+		status = refuse(EXIT_USAGE, "VALUE is not JSON, at byte %" PRIu64 ": %s",
+		                b.fault.at.byte, b.fault.text);
+	json_build_end(&b);
+	json_read_close(&r);
+	return status;
+}
+
+static int store(struct put *p)
+{
+	if (p->value.type != DUR_ABSENT) { /* else it is there already */
+		int status = context_begin(&p->context);
+		if (status != 0)
+			return status;
+		int rc = dur_put(dur_root(p->context.view), &p->path, &p->value);
+		if (rc < 0)
+			return fail(rc);
+	}
+	return context_commit(&p->context, NULL);
 }
 
 static int run(const struct args *args)
 {
-	struct context s = { 0 };
-	struct arena arena = { 0 };
-	dur_value value;
+	struct put p = { .path = DUR_PATH(args->operand[1]) };
 
-	int status = read_value(args, &arena, &value);
+	int status = context_open(&p.context, args, 0);
 	if (status == 0)
-		status = context_open(&s, args, 0);
+		status = args->raw ? read_raw(&p, args->operand[2])
+		                   : read_json(&p, args->operand[2]);
 	if (status == 0)
-		status = context_begin(&s);
-	if (status == 0) {
-		int rc = dur_put(dur_root(s.view), &DUR_PATH(args->operand[1]), &value);
-		status = rc < 0 ? fail(rc) : context_commit(&s, NULL);
-	}
-	arena_free(&arena);
-	return context_close(&s, status);
+		status = store(&p);
+	arena_free(&p.arena);
+	return context_close(&p.context, status);
 }
 
 static const struct option_row options[] = {
@@ -83,14 +123,16 @@ const struct command cmd_put = {
 	.summary = "set the value at a path",
 	.operands = { "PREFIX", "PATH", "VALUE" },
 	.required = 3,
-	.about = "Sets the value at PATH, a JSON Pointer such as /alice, and commits: when the\n"
-		 "command returns the value is on disk and readers have been woken. VALUE is\n"
-		 "JSON: null, true, 25, 0.5, \"text\". What JSON lacks has forms such as\n"
-		 "{\"~x\":\"00ff\"} for bytes, {\"~t\":\"2026-11-20T10:00:00Z\"} for a time and\n"
-		 "{\"~p\":[1,\"a\"]} for a tuple; duramen(1) lists them all. \"-\" takes VALUE\n"
-		 "from standard input.",
+	.about =
+		"Sets the value at PATH, a JSON Pointer such as /alice, and commits: when the\n"
+		"command returns the value is on disk and readers have been woken. VALUE is\n"
+		"JSON of any depth: objects become maps, arrays lists. What JSON lacks has forms\n"
+		"such as {\"~x\":\"00ff\"} for bytes, {\"~t\":\"2026-11-20T10:00:00Z\"} for a time\n"
+		"and {\"~s\":[1,\"a\"]} for a set; duramen(1) lists them all. \"-\" takes VALUE from\n"
+		"standard input, of any length.",
 	.options = options,
 	.examples = "  duramen put demo /alice 25\n"
+		    "  duramen put demo /bob '{\"age\":31,\"tags\":[\"new\",7]}'\n"
 		    "  duramen put demo /motd '\"good morning\"' --label 'new text'\n"
 		    "  duramen put demo /logo --raw - < logo.png",
 	.run = run,

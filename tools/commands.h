@@ -7,7 +7,7 @@
 
 extern const struct command cmd_create, cmd_ls, cmd_drop;
 extern const struct command cmd_put, cmd_get, cmd_del, cmd_scan;
-extern const struct command cmd_load, cmd_dump;
+extern const struct command cmd_load, cmd_dump, cmd_tree;
 extern const struct command cmd_log, cmd_diff, cmd_restore;
 extern const struct command cmd_wait, cmd_watch;
 extern const struct command cmd_backup, cmd_receive, cmd_compact, cmd_pack;

@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_create, &cmd_ls,    &cmd_drop, &cmd_put,     &cmd_get,   &cmd_del,
-	&cmd_scan,   &cmd_load,  &cmd_dump, &cmd_log,     &cmd_diff,  &cmd_restore,
+	&cmd_scan,   &cmd_load,  &cmd_dump, &cmd_tree, &cmd_log,     &cmd_diff,  &cmd_restore,
 	&cmd_keep,   &cmd_name,  &cmd_unname, &cmd_names,
 	&cmd_wait,   &cmd_watch, &cmd_stat, &cmd_readers, &cmd_check,
 	&cmd_pack,   &cmd_backup, &cmd_receive, &cmd_compact,

@@ -38,11 +38,16 @@ struct entry_reader {
 	struct json_reader json;
 	struct json_builder builder;
 	bool begun, members;
+	const dur_value *key; /* of the entry whose value is read; NULL: it did not come yet */
 };
 
 /* The file stays the caller's; it is read ahead. */
 void entry_reader_init(struct entry_reader *r, FILE *file, enum format format);
-/* The next entry, its memory from the arena. 0; 1: at the end; -1: see r->error. */
+/*
+ * The next entry, its memory from the arena. 0; 1: at the end; -1: see r->error, unless the
+ * builder's status says that a message was printed. The builder may be given a begin of its own
+ * (json_value.h) for values larger than memory: their key is *r->key, and they come as DUR_ABSENT.
+ */
 int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value);
 void entry_reader_free(struct entry_reader *r);
 
@@ -53,7 +58,8 @@ struct entry_writer {
 	bool begun;
 };
 
-void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value);
+/* 0, or the library's error. */
+int entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value);
 /* After the last entry. */
 void entry_write_end(struct entry_writer *w);
 

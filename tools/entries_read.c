@@ -156,6 +156,21 @@ static int read_value(struct entry_reader *r, struct arena *a, dur_value *v)
 	return good ? 0 : bad_json(r, &r->builder.fault);
 }
 
+/* A key is never so long that it would have to be stored while it is read. */
+static int read_key(struct entry_reader *r, struct arena *a, dur_value *key)
+{
+	int (*begin)(void *, dur_coll *, const dur_value **) = r->builder.begin;
+	int rc;
+
+	r->builder.begin = NULL;
+	rc = read_value(r, a, key);
+	r->builder.begin = begin;
+	r->key = key;
+	if (rc == 0 && key->type & DUR_LITERAL)
+		return refuse_event(r, "a key is a scalar or a tuple {\"~p\":[...]}");
+	return rc;
+}
+
 static void begins(struct entry_reader *r)
 {
 	struct json_place at = json_place(&r->json);
@@ -175,6 +190,7 @@ static int read_entry(struct entry_reader *r, struct arena *a, dur_value *key, d
 	bool has_key = false, has_value = false;
 	int rc = 0;
 
+	r->key = NULL;
 	while (rc == 0 && (event = json_next(&r->json)) == JSON_NAME) {
 		bool is_key = name_is(&r->json, "key");
 		bool *has = is_key ? &has_key : &has_value;
@@ -184,7 +200,7 @@ static int read_entry(struct entry_reader *r, struct arena *a, dur_value *key, d
 			return refuse_event(r, is_key ? "duplicate name \"key\""
 			                              : "duplicate name \"value\"");
 		*has = true;
-		rc = read_value(r, a, is_key ? key : value);
+		rc = is_key ? read_key(r, a, key) : read_value(r, a, value);
 	}
 	if (rc != 0)
 		return rc;
@@ -201,6 +217,7 @@ static int read_entry(struct entry_reader *r, struct arena *a, dur_value *key, d
 static int read_member(struct entry_reader *r, struct arena *a, dur_value *key, dur_value *value)
 {
 	*key = DUR_STRN(arena_copy(a, r->json.text, r->json.len), r->json.len);
+	r->key = key;
 	return read_value(r, a, value);
 }
 
@@ -248,9 +265,7 @@ int entry_read(struct entry_reader *r, struct arena *a, dur_value *key, dur_valu
 	/* The library would leave the tag out, and the entry would come back as another one. */
 	if (rc == 0 && key->tag != 0)
 		return wrong_at(r, r->line, r->column, "a key has no tag");
-	if (rc == 0 && (value->type & DUR_LITERAL || key->type & DUR_LITERAL))
-		return wrong_at(r, r->line, r->column,
-		                value->type & DUR_LITERAL ? "its value: " ONLY_SCALARS
-		                                          : "its key: " ONLY_SCALARS);
+	if (rc == 0 && key->type & DUR_LITERAL) /* of a line of TSV */
+		return wrong_at(r, r->line, r->column, "a key is a scalar or a tuple");
 	return rc;
 }

@@ -2,8 +2,8 @@
 /* One entry at a time, straight to the stream. */
 #include <string.h>
 
+#include "document.h"
 #include "entries.h"
-#include "json_write.h"
 #include "message.h"
 
 bool format_parse(const char *text, enum format *format)
@@ -22,13 +22,12 @@ bool format_parse(const char *text, enum format *format)
 	return false;
 }
 
-static void write_column(FILE *f, const dur_value *v)
+static int write_column(FILE *f, const dur_value *v)
 {
 	static const char from[] = "\t\n\r\\", to[] = "tnr\\";
 	if (v->type != DUR_STR || v->tag != 0) {
 		fputs("\\=", f);
-		json_write_value(f, v);
-		return;
+		return document_write(&(struct json_writer){ .file = f }, v);
 	}
 	for (uint64_t i = 0; i < v->len; i++) {
 		const char *found = memchr(from, v->str[i], sizeof from - 1);
@@ -39,32 +38,39 @@ static void write_column(FILE *f, const dur_value *v)
 			fputc(v->str[i], f);
 		}
 	}
+	return 0;
 }
 
-void entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value)
+static int write_tsv(FILE *f, const dur_value *key, const dur_value *value)
 {
-	dur_value readable = *key;
-	if (w->raw && key->type == DUR_BYTES && utf8_length(key->ptr, key->len) == key->len)
-		readable.type = DUR_STR;
-	if (w->format == FORMAT_TSV) {
-		write_column(w->file, &readable);
-		fputc('\t', w->file);
-		write_column(w->file, value);
-		fputc('\n', w->file);
-		return;
-	}
+	int rc = write_column(f, key);
+	fputc('\t', f);
+	if (rc == 0)
+		rc = write_column(f, value);
+	fputc('\n', f);
+	return rc;
+}
+
+int entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value)
+{
+	struct json_writer json = { .file = w->file };
+	dur_value readable = document_key(key, w->raw);
+	int rc;
+
+	if (w->format == FORMAT_TSV)
+		return write_tsv(w->file, &readable, value);
 	if (w->format == FORMAT_JSON)
 		fputs(w->begun ? ",\n" : "[\n", w->file);
 	w->begun = true;
-	struct json_writer json = { .file = w->file };
 	json_begin(&json, '{');
 	json_name(&json, "key");
 	json_value(&json, &readable);
 	json_name(&json, "value");
-	json_value(&json, value);
+	rc = document_write(&json, value);
 	json_end(&json, '}');
 	if (w->format == FORMAT_NDJSON)
 		fputc('\n', w->file);
+	return rc;
 }
 
 void entry_write_end(struct entry_writer *w)

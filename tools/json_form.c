@@ -91,7 +91,7 @@ static const char *form_double(const dur_value *s, dur_value *v)
 static const char *form_time(const dur_value *s, dur_value *v)
 {
 	return timetext_parse(s->str, s->len, v) ? NULL
-	                                     : "a time looks like 2026-11-20T10:00:00.5+02:00";
+	                                         : "a time looks like 2026-11-20T10:00:00.5+02:00";
 }
 
 static const char *form_text(struct arena *a, char letter, const dur_value *s, dur_value *v)
@@ -137,19 +137,68 @@ static const char *form_tagged(const dur_value *pair, dur_value *v)
 	return NULL;
 }
 
+static bool is_list(const dur_value *v)
+{
+	return v->type == (DUR_LIST | DUR_LITERAL);
+}
+
+static const char *form_pairs(struct arena *a, const dur_value *list, uint32_t kind, dur_value *v)
+{
+	dur_value *items = arena_alloc(a, 2 * list->len * sizeof *items);
+
+	for (uint64_t i = 0; i < list->len; i++) {
+		const dur_value *pair = &list->items[i];
+		if (!is_list(pair) || pair->len != 2)
+			return "a map in pairs is [[KEY,VALUE],...]";
+		if (pair->items[0].type >= DUR_MAP || pair->items[0].tag != 0)
+			return "a key is a scalar or a tuple, with no tag";
+		memcpy(items + 2 * i, pair->items, 2 * sizeof *items);
+	}
+	*v = DUR_NEW(kind, items, 2 * list->len);
+	return NULL;
+}
+
+static const char *form_set(const dur_value *list, uint32_t kind, dur_value *v)
+{
+	for (uint64_t i = 0; i < list->len; i++)
+		if (list->items[i].type >= DUR_MAP || list->items[i].tag != 0)
+			return "a set holds scalars and tuples, with no tags";
+	*v = DUR_NEW(kind, list->items, list->len);
+	return NULL;
+}
+
+static const char *form_rope(const dur_value *list, dur_value *v)
+{
+	for (uint64_t i = 0; i < list->len; i++)
+		if ((list->items[i].type != DUR_STR && list->items[i].type != DUR_BYTES) ||
+		    list->items[i].tag != 0)
+			return "~l takes an array of strings and bytes";
+	*v = DUR_NEW(DUR_ROPE, list->items, list->len);
+	return NULL;
+}
+
+static const char *form_list(struct arena *a, char letter, const dur_value *list, dur_value *v)
+{
+	switch (letter) {
+	case 'p': return form_tuple(list, v);
+	case 'g': return form_tagged(list, v);
+	case 'k': return form_pairs(a, list, DUR_MAP, v);
+	case 'K': return form_pairs(a, list, DUR_RAW_MAP, v);
+	case 's': return form_set(list, DUR_SET, v);
+	case 'S': return form_set(list, DUR_RAW_SET, v);
+	default: return form_rope(list, v);
+	}
+}
+
 const char *form_value(struct arena *a, const dur_value *name, const dur_value *inner, dur_value *v)
 {
 	char letter = name->len == 2 ? name->str[1] : '\0';
-	dur_value in = *inner;
 
-	if (letter == '\0' || strchr("xurwmidtpg", letter) == NULL)
-		return "there is no form like this: ~x ~u ~t ~m ~i ~d ~r ~w ~p ~g";
-	if (letter == 'p' || letter == 'g') {
-		if (in.type != (DUR_LIST | DUR_LITERAL))
-			return letter == 'p' ? "~p takes an array" : "~g takes [TAG, VALUE]";
-		return letter == 'p' ? form_tuple(&in, v) : form_tagged(&in, v);
-	}
-	if (in.type != DUR_STR || in.tag != 0)
+	if (letter != '\0' && strchr("pgkKsSl", letter) != NULL)
+		return is_list(inner) ? form_list(a, letter, inner, v) : "this form takes an array";
+	if (letter == '\0' || strchr("xurwmidt", letter) == NULL)
+		return "there is no form like this: ~x ~u ~t ~m ~i ~d ~r ~w ~p ~g ~k ~s ~K ~S ~l";
+	if (inner->type != DUR_STR || inner->tag != 0)
 		return "this form takes a string";
-	return form_text(a, letter, &in, v);
+	return form_text(a, letter, inner, v);
 }

@@ -9,7 +9,7 @@
 #include "arena.h"
 
 /*
- * {NAME:INNER} to *v, which may be inner itself. Memory comes from the arena, and what inner points
+ * {NAME:INNER} to *v. Memory comes from the arena, and what inner points
  * to is kept. NULL, or what is wrong.
  */
 const char *form_value(struct arena *a, const dur_value *name, const dur_value *inner,

@@ -13,17 +13,10 @@
 #include <string.h>
 
 #include "json_form.h"
+#include "json_frame.h"
 #include "message.h"
 
 #define FEW_NAMES 32 /* so many are compared one by one */
-
-/* An array or object that is open: its items from base on; names and values in turn. */
-struct json_frame {
-	size_t base;
-	size_t largest; /* of the names, if they came in order until now */
-	bool object, unordered;
-	struct json_place form; /* of a first name that begins with ~ */
-};
 
 bool json_refuse(struct json_reader *r, struct json_fault *f, const char *format, ...)
 {
@@ -116,10 +109,13 @@ static int compare_names(const void *a, const void *b)
 	return dur_compare(*(const dur_value *const *)a, *(const dur_value *const *)b);
 }
 
-static bool twice(struct json_builder *b, struct json_reader *r, const dur_value *name)
+bool json_twice(struct json_builder *b, struct json_reader *r, const dur_value *name)
 {
-	json_refuse(r, &b->fault, "duplicate name \"%.*s\"", name->len < 60 ? (int)name->len : 60,
-	            name->str);
+	if (name->type == DUR_STR)
+		json_refuse(r, &b->fault, "duplicate name \"%.*s\"",
+		            name->len < 60 ? (int)name->len : 60, name->str);
+	else
+		json_refuse(r, &b->fault, "two pairs of one key");
 	b->fault.is_json = false;
 	/* It quotes the text, which is not to move the cursor of a terminal. */
 	for (char *s = b->fault.text; *s != '\0'; s++)
@@ -136,12 +132,12 @@ static bool add_name(struct json_builder *b, struct json_reader *r, struct arena
 
 	if (b->n == f->base) {
 		f->largest = b->n;
-		if (r->len > 0 && r->text[0] == '~')
+		if (r->len > 0 && r->text[0] == '~' && !f->made)
 			f->form = json_place(r);
 	} else {
 		int order = dur_compare(&b->items[f->largest], &name);
 		if (order == 0)
-			return twice(b, r, &name);
+			return json_twice(b, r, &name);
 		if (order < 0)
 			f->largest = b->n;
 		else if (b->n - f->base > 2 * FEW_NAMES)
@@ -149,51 +145,69 @@ static bool add_name(struct json_builder *b, struct json_reader *r, struct arena
 		else
 			for (size_t i = f->base; i < b->n; i += 2)
 				if (dur_compare(&b->items[i], &name) == 0)
-					return twice(b, r, &name);
+					return json_twice(b, r, &name);
 	}
 	*push(b) = name;
 	return true;
 }
 
-/* Many names that came in no order: are two of them the same? */
-static bool names_differ(struct json_builder *b, struct json_reader *r, size_t base)
+/* Keys and values in turn, in no order: are two of the keys the same? */
+bool json_keys_differ(struct json_builder *b, struct json_reader *r, const dur_value *items,
+                      size_t n)
 {
-	size_t n = (b->n - base) / 2;
-	const dur_value **names = malloc(n * sizeof *names);
+	const dur_value **keys = malloc((n / 2 + 1) * sizeof *keys);
 	bool good = true;
 
-	if (names == NULL)
+	if (keys == NULL)
 		out_of_memory();
-	for (size_t i = 0; i < n; i++)
-		names[i] = &b->items[base + 2 * i];
-	qsort(names, n, sizeof *names, compare_names);
-	for (size_t i = 1; good && i < n; i++)
-		good = dur_compare(names[i - 1], names[i]) != 0 || twice(b, r, names[i]);
-	free(names);
+	for (size_t i = 0; i < n / 2; i++)
+		keys[i] = &items[2 * i];
+	qsort(keys, n / 2, sizeof *keys, compare_names);
+	for (size_t i = 1; good && i < n / 2; i++)
+		good = dur_compare(keys[i - 1], keys[i]) != 0 || json_twice(b, r, keys[i]);
+	free(keys);
 	return good;
+}
+
+/* What a form or an array or object is. */
+static bool collect(struct json_builder *b, struct json_reader *r, struct arena *a,
+                    const struct json_frame *f, dur_value *v)
+{
+	size_t n = b->n - f->base;
+
+	if (f->object && f->form.line != 0 && n == 2) {
+		const char *what = form_value(a, &b->items[f->base], &b->items[f->base + 1], v);
+		if (what != NULL) {
+			json_refuse(r, &b->fault, "%s", what);
+			b->fault.at = f->form;
+			return false;
+		}
+		if (v->type == (DUR_MAP | DUR_LITERAL) || v->type == (DUR_RAW_MAP | DUR_LITERAL))
+			return json_keys_differ(b, r, v->items, v->len);
+		return true;
+	}
+	dur_value *items = arena_alloc(a, n * sizeof *items);
+	if (n > 0)
+		memcpy(items, &b->items[f->base], n * sizeof *items);
+	*v = DUR_NEW(f->object ? DUR_MAP : DUR_LIST, items, n);
+	return true;
 }
 
 static bool close_frame(struct json_builder *b, struct json_reader *r, struct arena *a)
 {
 	struct json_frame f = b->open[--b->depth];
-	size_t n = b->n - f.base;
 	dur_value v;
 
-	if (f.unordered && !names_differ(b, r, f.base))
+	if (f.unordered && !json_keys_differ(b, r, &b->items[f.base], b->n - f.base))
 		return false;
-	if (f.object && n == 2 && f.form.line != 0) {
-		const char *what = form_value(a, &b->items[f.base], &b->items[f.base + 1], &v);
-		if (what != NULL) {
-			json_refuse(r, &b->fault, "%s", what);
-			b->fault.at = f.form;
-			return false;
-		}
-	} else {
-		dur_value *items = arena_alloc(a, n * sizeof *items);
-		if (n > 0)
-			memcpy(items, &b->items[f.base], n * sizeof *items);
-		v = DUR_NEW(f.object ? DUR_MAP : DUR_LIST, items, n);
+	if (f.made) {
+		bool good = spill_items(b, r, &f, b->n - f.base);
+		dur_leave(f.coll);
+		b->n = f.base;
+		return good;
 	}
+	if (!collect(b, r, a, &f, &v))
+		return false;
 	b->n = f.base;
 	*push(b) = v;
 	return true;
@@ -227,12 +241,20 @@ static bool take(struct json_builder *b, struct json_reader *r, enum json_event 
 bool json_build(struct json_builder *b, struct json_reader *r, enum json_event first,
                 struct arena *a, dur_value *v)
 {
+	if (b->memory == 0)
+		b->memory = JSON_MEMORY;
 	b->n = b->depth = 0;
+	b->spilled = false;
+	b->limit = a->total + b->memory;
 	for (enum json_event event = first; take(b, r, event, a); event = json_next(r)) {
 		if (b->depth == 0) {
-			*v = b->items[0];
+			*v = b->spilled ? (dur_value){ .type = DUR_ABSENT } : b->items[0];
 			return true;
 		}
+		/* Behind a name its value is to come. */
+		if (event != JSON_NAME && b->begin != NULL && a->total > b->limit &&
+		    !spill(b, r, a))
+			return false;
 	}
 	return false;
 }
@@ -241,24 +263,32 @@ void json_build_end(struct json_builder *b)
 {
 	free(b->items);
 	free(b->open);
-	*b = (struct json_builder){ 0 };
+	b->items = NULL;
+	b->open = NULL;
+	b->cap = b->open_cap = 0;
+}
+
+bool json_build_all(struct json_builder *b, struct json_reader *r, struct arena *a, dur_value *v)
+{
+	if (!json_build(b, r, json_next(r), a, v))
+		return false;
+	if (json_next(r) == JSON_END)
+		return true;
+	b->fault = r->fault;
+	return false;
 }
 
 bool json_read_value(struct arena *a, const char *text, size_t len, dur_value *v,
                      struct json_fault *f)
 {
-	struct json_builder b = { 0 };
+	struct json_builder b = { .begin = NULL };
 	struct json_reader r;
 	bool good;
 
 	json_read_text(&r, text, len, JSON_ONE);
-	good = json_build(&b, &r, json_next(&r), a, v);
+	good = json_build_all(&b, &r, a, v);
 	if (!good)
 		*f = b.fault;
-	else if (json_next(&r) != JSON_END) {
-		*f = r.fault;
-		good = false;
-	}
 	json_build_end(&b);
 	json_read_close(&r);
 	return good;

@@ -78,11 +78,16 @@ void json_string(struct json_writer *w, const char *text, size_t len)
 	put_string(w, text, len);
 }
 
+void json_colon(struct json_writer *w)
+{
+	putc_unlocked(':', w->file);
+	w->more = false;
+}
+
 void json_name(struct json_writer *w, const char *name)
 {
 	json_string(w, name, strlen(name));
-	putc_unlocked(':', w->file);
-	w->more = false;
+	json_colon(w);
 }
 
 /* ---- Values ---- */

@@ -22,9 +22,11 @@ struct json_writer {
 /* One of [ { and one of ] }. */
 void json_begin(struct json_writer *w, char bracket);
 void json_end(struct json_writer *w, char bracket);
-/* Of a member; its value is next. */
-void json_name(struct json_writer *w, const char *name);
 void json_string(struct json_writer *w, const char *text, size_t len);
+/* Makes the string before it the name of a member; its value is next. */
+void json_colon(struct json_writer *w);
+/* Both. */
+void json_name(struct json_writer *w, const char *name);
 /* A scalar or tuple. */
 void json_value(struct json_writer *w, const dur_value *v);
 

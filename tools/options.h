@@ -24,7 +24,7 @@ struct args {
 	const struct command *command;
 	const char *operand[MAX_OPERANDS]; /* NULL: not given */
 	const char *root, *at, *label, *keep, *format, *from, *to, *starts, *after, *since;
-	uint64_t limit, batch, number, timeout_ms, lock_ms;
+	uint64_t limit, depth, batch, number, timeout_ms, lock_ms;
 	bool async, json, raw, memory, reverse, count, history, newest, plot, coalesce, help;
 	bool version;
 };

@@ -106,7 +106,7 @@ int print_entries(dur_coll c, const dur_range *r, enum format format, const char
 	struct entry_writer w = {
 		.file = stdout,
 		.format = format,
-		.raw = c.kind == DUR_RAW_MAP,
+		.raw = c.kind == DUR_RAW_MAP || c.kind == DUR_RAW_SET,
 	};
 	struct progress progress = { .shown = false };
 	dur_iter *it;
@@ -121,7 +121,9 @@ int print_entries(dur_coll c, const dur_range *r, enum format format, const char
 	if (what != NULL && isatty(STDOUT_FILENO) == 0)
 		progress_start(&progress, what, "entries", total);
 	while ((rc = dur_next(it, &key, &value)) == 0 && !ferror(stdout)) {
-		entry_write(&w, &key, &value);
+		rc = entry_write(&w, &key, &value);
+		if (rc < 0)
+			break;
 		done++;
 		progress_step(&progress, done, done);
 	}
