@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Documents with the duramen command: put, get, load and dump of values of any depth, and tree.
+. "${SRC:-$PWD}/tests/command_kit.sh"
+
+# ---- Documents ----
+
+ok "create docs" "" create docs
+doc='{"":{},"K":{"~K":[["a",1],[{"~x":"ff"},null]]},"S":{"~S":["p","q"]},"deep":{"er":{"and":{"er":1.5}}},"é":"☃","k":{"~k":[["x",0],[{"~p":[1,"a"]},{"z":true}],[2,9223372036854775807]]},"s":{"~s":["z",1,{"~d":"inf"}]},"t":{"~k":[["~x","00"]]},"tag":{"~g":[7,"a"]},"~a":1,"~b":2}'
+stored='{"":{},"K":{"~K":[["a",1],[{"~x":"ff"},null]]},"S":{"~S":["p","q"]},"deep":{"er":{"and":{"er":1.5}}},"k":{"~k":[["x",0],[{"~p":[1,"a"]},{"z":true}],[2,9223372036854775807]]},"s":{"~s":["z",1,{"~d":"inf"}]},"t":{"~k":[["~x","00"]]},"tag":{"~g":[7,"a"]},"~a":1,"~b":2,"é":"☃"}'
+ok "put a document" "" put docs /doc "$doc"
+ok "get it, its keys in order" "$stored" get docs /doc
+ok "get what is in it" '{"and":{"er":1.5}}' get docs /doc/deep/er
+ok "get what is deep in it" 1.5 get docs /doc/deep/er/and/er
+ok "get by a typed key" '{"z":true}' get docs "/doc/k/~p~i1,a"
+ok "get an empty one" '{}' get docs /doc/
+ok "get the prefix" "{\"doc\":$stored}" get docs ""
+ok "put into it" "" put docs /doc/deep/er/new '{"~s":[]}'
+ok "get it again" '{"and":{"er":1.5},"new":{"~s":[]}}' get docs /doc/deep/er
+ok "it was not there before" '{"and":{"er":1.5}}' get docs /doc/deep/er --at -1
+ok "del in it" "" del docs /doc/deep/er/and
+ok "get what is left" '{"new":{"~s":[]}}' get docs /doc/deep/er
+no "put below nothing" 3 "*" put docs /nowhere/else 1
+no "put below a scalar" 3 "*" put docs /doc/tag/else 1
+ok "scan below a path" '{"key":"x","value":0}
+{"key":{"~p":[1,"a"]},"value":{"z":true}}
+{"key":2,"value":9223372036854775807}' scan docs /doc/k
+ok "scan keys that are bytes" '{"key":"a","value":1}
+{"key":{"~x":"ff"},"value":null}' scan docs /doc/K
+ok "scan --count" 3 scan docs /doc/k --count
+echo "$doc" > doc.json
+stdin=doc.json ok "put a document from stdin" "" put docs /copy -
+for format in ndjson tsv json; do
+	"$DURAMEN" dump docs --format $format > "docs.$format"
+	ok "create docs-$format" "" create "docs-$format"
+	ok "load documents, $format" "" load "docs-$format" --format $format "docs.$format"
+	is "documents round-trip as $format" "$("$DURAMEN" get docs "")" "$("$DURAMEN" get "docs-$format" "")"
+done
+"$DURAMEN" dump docs /doc > below.ndjson
+ok "create below" "" create below
+ok "load what was dumped below a path" "" load below below.ndjson
+is "it is the same" "$("$DURAMEN" get docs /doc)" "$("$DURAMEN" get below "")"
+awk 'BEGIN { for (i = 0; i < 10000; i++) printf "{\"a\":"; printf "1"; for (i = 0; i < 10000; i++) printf "}"; print "" }' > deep.json
+stdin=deep.json ok "put 10,000 levels" "" put docs /deep -
+"$DURAMEN" get docs /deep > deep.out
+is "get 10,000 levels" "" "$(cmp deep.json deep.out 2>&1)"
+head -c 100001 /dev/zero | tr '\0' '[' > deeper.json
+stdin=deeper.json no "put 100,001 levels" 2 "VALUE is not JSON, at byte 100001: nested deeper*" put docs /deeper -
+printf '{"a":1,\n"é":[1,\n2,x]}' > wrong.json
+stdin=wrong.json no "put, wrong on a later line" 2 "VALUE is not JSON, at line 3, column 3: *" put docs /wrong -
+# More than is kept in memory while reading: stored as it comes, in the same commit.
+big() { # KEY FIRST?
+	awk -v first="$1" 'BEGIN {
+		printf "{\"key\":\"small\",\"value\":1}\n{" (first ? "\"key\":\"big\"," : "") "\"value\":{"
+		for (i = 0; i < 150000; i++)
+			printf "%s\"k%06d\":{\"n\":%d,\"t\":\"%s\"}", i ? "," : "", i, i, "some text"
+		print "}" (first ? "" : ",\"key\":\"big\"") "}\n{\"key\":\"after\",\"value\":2}"
+	}'
+}
+big 1 > big.ndjson
+before=$(newest docs)
+ok "load an entry larger than memory" "" load docs big.ndjson
+is "load: it ends its commit" $((before + 2)) "$(newest docs)"
+"$DURAMEN" dump docs | sed -n '/"key":"big"/p' > big.out
+is "it is as it was" "" "$(sed -n 2p big.ndjson | cmp - big.out 2>&1)"
+ok "the one after it is there" 2 get docs /after
+big '' > big.ndjson
+no "load one whose key comes too late" 3 "big.ndjson: line 2, column 1: the key of an entry*nothing was committed" \
+	load docs big.ndjson
+sed -n 2p big.ndjson | sed 's/.*"value"://; s/,"key".*//; s/"k149999"/"k000007"/' > twice.json
+stdin=twice.json no "put a large document with a name twice" 2 'VALUE is not JSON, at *duplicate name "k000007"' put docs /twice -
+run get docs /twice
+is "it is not there" 1 "$status"
+ok "check docs" "docs is sound" check docs
+
+# ---- tree ----
+
+ok "create trees" "" create trees
+ok "put a tree" "" put trees /users '{"alice":{"age":25,"langs":{"~s":["c","sh"]},"name":"Alice"},"bob":{"age":31}}'
+ok "put another" "" put trees /text "\"$(printf 'é%.0s' {1..200})\""
+ok "put an empty one" "" put trees /empty '{"~S":[]}'
+ok "tree" "trees: map, 3 entries, 461 B
+├─ empty: raw set, 0 entries, 0 B
+├─ text: \"$(printf 'é%.0s' {1..200})\"
+└─ users: map, 2 entries, 47 B
+   ├─ alice: map, 3 entries, 28 B
+   │  ├─ age: 25
+   │  ├─ langs: set, 2 entries, 3 B
+   │  │  ├─ c
+   │  │  └─ sh
+   │  └─ name: \"Alice\"
+   └─ bob: map, 1 entry, 11 B
+      └─ age: 31" tree trees
+is "tree: cut to the width" "├─ text: \"$(printf 'é%.0s' {1..29})…" \
+	"$(COLUMNS=40 "$DURAMEN" tree trees --depth 1 | sed -n 3p)"
+ok "tree --limit below a path" "/users: map, 2 entries, 47 B
+├─ alice: map, 3 entries, 28 B
+│  ├─ age: 25
+│  └─ 2 more
+└─ 1 more" tree trees /users --limit 1
+ok "tree --at" "trees: map, 0 entries, 0 B" tree trees --at 1
+no "tree of a scalar" 3 "/text is a single value*" tree trees /text
+no "tree of nothing" 1 "there is nothing at /x*" tree trees /x
+"$DURAMEN" tree docs /deep --limit 1 > deep.tree
+is "tree of 10,000 levels" 10001 "$(wc -l < deep.tree)"
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
