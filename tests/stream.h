@@ -22,6 +22,7 @@ enum {
 	STREAMS_MAX = 8,
 	STREAM_KEYS = 200, /* of each stream */
 	STREAM_READERS_MAX = 4,
+	STREAM_NAMES = 6,
 };
 
 struct board {
@@ -37,6 +38,9 @@ struct board {
 		_Atomic uint64_t looks;
 		uint64_t room[6];
 	} readers[STREAM_READERS_MAX];
+	struct board_name { /* the state of a name, 0: none */
+		_Atomic uint64_t begun, acked; /* where it is being moved to, where it is for sure */
+	} names[STREAM_NAMES];
 	_Atomic uint64_t verified; /* the newest state a verifying peer has seen */
 };
 
@@ -47,6 +51,7 @@ struct board *board_open(const char *path, uint64_t seed);
 enum stream_mode {
 	STREAM_DURABLE = 0,
 	STREAM_ASYNC = 1, /* half of the commits are async */
+	STREAM_NAMED = 2, /* beside them names and the retention change */
 };
 
 /*
@@ -54,6 +59,19 @@ enum stream_mode {
  * writer's own, for what may differ when the commit is made again. True: it was committed.
  */
 bool stream_step(dur_prefix *p, struct board *board, unsigned s, unsigned mode, uint64_t *random);
+
+/*
+ * Gives a name of the board to a state, takes one away, or sets another retention than all. Of one
+ * process alone. Names that it was told of stay, with their states, whatever happens to it.
+ */
+void stream_name_step(dur_prefix *p, struct board *board, uint64_t *random);
+/* To begin with: recovers what a killed one has left and looks where the names are then. */
+void stream_names_settle(dur_prefix *p, struct board *board);
+/*
+ * Every name of the board is where it was put, or where it was being put; its state and each other
+ * one that is retained can be read. Nobody makes commits meanwhile.
+ */
+void stream_names_verify(dur_prefix *p, struct board *board, unsigned streams);
 
 /* What one stream is in a view. */
 struct stream_look {

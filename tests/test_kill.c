@@ -94,6 +94,18 @@ static void *pack_on(void *arg)
 	return NULL;
 }
 
+static void *name_on(void *arg)
+{
+	struct writing *w = arg;
+
+	stream_names_settle(w->p, w->board);
+	for (;;) {
+		stream_name_step(w->p, w->board, &w->random);
+		usleep((useconds_t)(kit_random(&w->random) % 5000));
+	}
+	return NULL;
+}
+
 /* ROOT BOARD FIRST THREADS MODE SEED: writes streams from FIRST on, until it is killed. */
 static int role_write(int argc, char **argv)
 {
@@ -102,8 +114,8 @@ static int role_write(int argc, char **argv)
 	struct board *board = board_open(argv[1], 0);
 	uint64_t random = strtoull(argv[5], NULL, 10);
 	unsigned n = number_of(argv[3]);
-	struct writing giving, packing;
-	pthread_t giver, packer;
+	struct writing giving, packing, naming;
+	pthread_t giver, packer, namer;
 	dur_prefix *p;
 
 	(void)argc;
@@ -112,6 +124,9 @@ static int role_write(int argc, char **argv)
 	EXPECT(0, pthread_create(&giver, NULL, give_back_on, &giving));
 	packing = (struct writing){ .p = p, .random = kit_random(&random) };
 	EXPECT(0, pthread_create(&packer, NULL, pack_on, &packing));
+	naming = (struct writing){ .p = p, .board = board, .random = kit_random(&random) };
+	if (number_of(argv[4]) & STREAM_NAMED)
+		EXPECT(0, pthread_create(&namer, NULL, name_on, &naming));
 	for (unsigned i = 0; i < n; i++) {
 		pthread_t thread;
 
@@ -258,7 +273,7 @@ static void check_after_kill(dur_workspace *ws, uint32_t flags)
 	prefix_check_sound(ws, PREFIX, flags);
 }
 
-/* ROOT BOARD STREAMS RECOVER SEED: all that must hold after a kill. */
+/* ROOT BOARD STREAMS RECOVER SEED MODE: all that must hold after a kill. */
 static int role_verify(int argc, char **argv)
 {
 	dur_workspace *ws = prefix_workspace(argv[0]);
@@ -280,6 +295,8 @@ static int role_verify(int argc, char **argv)
 		prefix_check_sound(ws, PREFIX, 0);
 	}
 	verify_old(p, board, streams, &random);
+	if (number_of(argv[5]) & STREAM_NAMED)
+		stream_names_verify(p, board, streams);
 	EXPECT(0, dur_stat(p, &stat));
 	if (strcmp(stat.keep, "all") == 0)
 		stream_history(p, streams);
@@ -309,11 +326,11 @@ struct play {
 
 static const char *text_of(uint64_t n)
 {
-	static char text[4][24];
+	static char text[6][24];
 	static unsigned turn;
 
-	snprintf(text[turn++ % 4], sizeof text[0], "%" PRIu64, n);
-	return text[(turn - 1) % 4];
+	snprintf(text[turn++ % 6], sizeof text[0], "%" PRIu64, n);
+	return text[(turn - 1) % 6];
 }
 
 static void writer_start(struct play *play, unsigned w)
@@ -413,7 +430,8 @@ static void play_round(struct play *play, unsigned victim)
 	if (play->kind->cold)
 		unlink(play->coord_path);
 	peer_start(&verifier, "verify", play->root, play->board_path, text_of(play->streams),
-	           text_of(choice >> 40 & 1), text_of(kit_random(&play->random)), NULL);
+	           text_of(choice >> 40 & 1), text_of(kit_random(&play->random)),
+	           text_of(play->kind->mode), NULL);
 	ck_assert_int_eq(peer_end(&verifier), 0);
 	wait_for_readers(play);
 	for (unsigned w = 0; w < play->kind->writers; w++)
@@ -484,6 +502,17 @@ START_TEST(writer_killed_while_packs_are_dropped)
 }
 END_TEST
 
+/* Names that were given, and the states they keep, outlive it, whatever else retention drops. */
+START_TEST(writer_killed_while_names_change)
+{
+	rounds(&(struct kind){ .keep = "last:7",
+	                       .writers = 1,
+	                       .threads = 1 + (unsigned)_i,
+	                       .mode = STREAM_NAMED | STREAM_ASYNC },
+	       10, 300);
+}
+END_TEST
+
 START_TEST(writer_killed_with_io_uring)
 {
 	rounds(&(struct kind){ .keep = "last:3", .writers = 1, .threads = 1, .ring = true }, 5,
@@ -529,6 +558,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, async_writer_killed);
 	tcase_add_loop_test(tc, writer_killed_under_last_n, 0, 2);
 	tcase_add_loop_test(tc, writer_killed_while_packs_are_dropped, 0, 2);
+	tcase_add_loop_test(tc, writer_killed_while_names_change, 0, 2);
 	tcase_add_test(tc, writer_killed_with_io_uring);
 	tcase_add_loop_test(tc, writer_with_threads_killed, 0, 2);
 	tcase_add_loop_test(tc, writers_taking_over, 0, 2);
