@@ -427,6 +427,14 @@ static int64_t time_after(const struct store *store, int64_t previous)
 	return now > previous ? now : previous;
 }
 
+/* Whether the state holds no change of data; a label alone is one. */
+static bool is_maintenance(const struct txn *txn, const struct commit_options *options)
+{
+	return !options->received && txn->catalog.root.no == txn->base.catalog.root.no &&
+	       (options->keep || options->state || options->unname || options->maintain ||
+	        options->batch);
+}
+
 /* What can be said before space is taken. */
 static void record_start(struct commit *c, const struct commit_options *options)
 {
@@ -445,11 +453,8 @@ static void record_start(struct commit *c, const struct commit_options *options)
 	strcpy(s->keep, options->keep ? options->keep : head->state.keep);
 	if (options->received)
 		memcpy(s->origin, options->received->origin, sizeof s->origin);
-	else if ((options->keep || options->state || options->unname || options->maintain || options->batch) &&
-	         txn->catalog.root.no == txn->base.catalog.root.no)
+	else if (is_maintenance(txn, options))
 		s->flags |= STATE_MAINTENANCE;
-	if (s->flags & STATE_MAINTENANCE) /* what it holds is still the copy's */
-		memcpy(s->origin, head->state.origin, sizeof s->origin);
 	c->record.epoch = store->epoch;
 	c->record.salt = store->salt;
 	c->record.previous_record = head->state.record;
@@ -815,6 +820,12 @@ int store_commit(struct txn *txn, const struct commit_options *options, struct s
 		return rc;
 	if (store_is_empty(txn, options))
 		return commit_nothing(x, options, state);
+	if (is_maintenance(txn, options) && store_is_copy(&txn->base))
+		return error_set(DUR_E_CONFLICT,
+		                 "the prefix is a copy that has its names and its retention from the "
+		                 "prefix it was received from: change them there and receive what "
+		                 "came since, or commit something here first, which makes it a "
+		                 "prefix of its own that receives no more");
 	pthread_mutex_lock(&c.store->mutex);
 	rc = flush_reserve(c.store);
 	pthread_mutex_unlock(&c.store->mutex);

@@ -215,6 +215,10 @@ struct store_received {
 	uint8_t  origin[16];            /* of which prefix the newest state is a copy then; zeros: of none */
 };
 
+/*
+ * A maintenance state of a copy is refused, DUR_E_CONFLICT: its number may be one that the origin has
+ * given or will give to a state.
+ */
 struct commit_options {
 	bool async;
 	const struct store_received *received;  /* NULL: a state made here */

@@ -863,8 +863,9 @@ int dur_restore(dur_view *txn, dur_view *snap);
  * state may have several. name: 1 to 63 bytes of UTF-8 without blanks or control characters, that
  * do not begin with a digit, + - or @, and are not "latest". Durable on return, as a commit that
  * holds nothing else and is not listed. To name a state as it is made: dur_commit_options.
- * Errors: DUR_E_GONE (the state is not retained; a name never brings it back), DUR_E_NAME, those of
- * dur_begin() and dur_commit().
+ * Errors: DUR_E_GONE (the state is not retained; a name never brings it back), DUR_E_NAME,
+ * DUR_E_CONFLICT (p is a copy that was received and nobody has committed to), those of dur_begin()
+ * and dur_commit().
  * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit, and what the
  * commits since the last fold have to be put in order, at most some ms.
  */
@@ -900,8 +901,8 @@ int dur_names(dur_prefix *p, uint64_t skip, dur_state_name *out, uint32_t cap, u
  * is gone for new snapshots at once, of a thinned series some thousands of states a commit; its
  * pages are used again in slices, by commits to come and while the writer is idle, as soon as no
  * open snapshot needs them.
- * Errors: DUR_E_MISUSE (no policy; the message says what is wrong with it), those of dur_begin()
- * and dur_commit().
+ * Errors: DUR_E_MISUSE (no policy; the message says what is wrong with it), DUR_E_CONFLICT (as with
+ * dur_name()), those of dur_begin() and dur_commit().
  * Threads: any, not one that has a transaction open on p (-EDEADLK). Cost: a commit, as dur_name().
  */
 int dur_keep(dur_prefix *p, const char *policy);
@@ -937,8 +938,9 @@ int dur_pack_history(dur_prefix *p, int budget_ms);
  * A stream is keys and values, compressed with LZ4 and chained by checksums; docs/format.md draws it.
  * A received prefix is a copy: it has a UUID of its own, knows which prefix it is a copy of, and its
  * states have the numbers, times, labels and names that they had there. More states are added to it for as
- * long as nobody commits to it. (A name or a policy of its own takes a number of its states too: if its
- * origin has used that number by then, the copy takes no more.)
+ * long as nobody commits to it. Until then names and retention are its origin's: a number for a change
+ * of its own could be that of a state to come, so dur_name(), dur_unname() and dur_keep() answer
+ * DUR_E_CONFLICT.
  */
 
 /*

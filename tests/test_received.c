@@ -189,10 +189,13 @@ START_TEST(own_commits_are_not_lost)
 }
 END_TEST
 
-/* Maintenance leaves the mark of a copy where it is. */
+/* A change of names or policy alone would take a number that is the origin's: a copy has none. */
 START_TEST(maintenance_of_a_copy)
 {
-	struct commit_options options = { .keep = "last:2" };
+	const struct commit_options refused[] = {
+		{ .keep = "last:2" }, { .name = "n", .state = 1 }, { .name = "n", .unname = true },
+		{ .maintain = true },
+	};
 	struct state made;
 	struct txn *txn;
 
@@ -200,10 +203,17 @@ START_TEST(maintenance_of_a_copy)
 	origin_make();
 	ok(process_attach(&m, &p));
 	ok(receive(&states[0], false));
+	for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
+		ok(store_begin(p.store, 1000, 0, &txn));
+		ck_assert_int_eq(store_commit(txn, &refused[i], &made), DUR_E_CONFLICT);
+		ck_assert_ptr_nonnull(strstr(error_text(), "is a copy"));
+		store_abort(txn);
+	}
+	ok(receive(&states[1], false)); /* nothing has taken its number */
+	ok(process_commit(&p, 1, 12345, false, &made)); /* it is a copy no more */
 	ok(store_begin(p.store, 1000, 0, &txn));
-	ok(store_commit(txn, &options, &made));
+	ok(store_commit(txn, &refused[0], &made));
 	ck_assert_uint_eq(made.flags & STATE_MAINTENANCE, STATE_MAINTENANCE);
-	ck_assert(memcmp(made.origin, ORIGIN, sizeof ORIGIN) == 0);
 	ok(process_detach(&p));
 	machine_free(&m);
 }
@@ -212,8 +222,8 @@ END_TEST
 /* Idleness makes no states in a copy: their numbers are its origin's to give. */
 START_TEST(idleness_of_a_copy)
 {
-	struct commit_options options = { .keep = "last:2" };
 	struct store_received received = { 0 };
+	struct commit_options options = { .keep = "last:2", .received = &received };
 	struct state made;
 	struct txn *txn;
 	int next_ms = 0;
@@ -228,7 +238,7 @@ START_TEST(idleness_of_a_copy)
 		ok(values_put(txn, (unsigned)n % KIT_RUN_KEYS, (uint32_t)n));
 		ok(store_commit(txn, &one, &made));
 	}
-	ok(store_begin(p.store, 1000, 0, &txn));
+	ok(store_begin_at(p.store, 2600, 1000, 0, &txn));
 	ok(store_commit(txn, &options, &made));
 	for (int i = 0; i < 5 && next_ms >= 0; i++) {
 		ok(store_tick(p.store, &next_ms));

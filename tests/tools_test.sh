@@ -837,6 +837,8 @@ is "through a pipe" "0 0" "${PIPESTATUS[*]}"
 is "all states" "$("$DURAMEN" log backed/up | cut -c 1-50)" "$("$DURAMEN" log copies/two | cut -c 1-50)"
 ok "check of the copy" "copies/one is sound" check copies/one --history
 head -c 100 whole > cut
+no "name, in a copy" 3 "the prefix is a copy *" name copies/two mine
+no "keep, in a copy" 3 "the prefix is a copy *" keep copies/two last:3
 no "receive a stream that was cut off" 3 "the backup stream *" receive copies/three cut
 no "receive what is none" 3 "this is not a backup stream*" receive copies/three "$SRC/Makefile"
 no "receive an increment of nothing" 3 "there is no prefix copies/three*" receive copies/three more
