@@ -41,6 +41,7 @@ void history_close(struct history *history)
 	free(history->system.items);
 	free(history->kept.items);
 	free(history->loose.items);
+	free(history->bases.items);
 	free(history->sparse.loose.items);
 	free(history->gap.of);
 	free(history->leaving.of);
@@ -178,7 +179,7 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	h->drained = drained;
 	h->thin_from = UINT64_MAX;
 	h->drop_gate = h->fold;
-	h->packed = h->pack_next = h->pack_pages = 0;
+	h->packed = h->pack_next = h->pack_pages = h->whole = h->sweep_next = h->sweep_skip = 0;
 	if (h->tree.depth == 0) { /* never folded: all there is to know stands in the records */
 		h->dead_next = h->raw_next = h->drop_next = UINT64_MAX;
 		return history_free_add(h, PAGE_FIRST, h->file_pages - PAGE_FIRST);
@@ -195,6 +196,7 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	h->packed = get_u64(cell.bytes + 49);
 	h->pack_next = get_u64(cell.bytes + 57);
 	h->pack_pages = get_u64(cell.bytes + 65);
+	h->whole = h->sweep_skip = get_u64(cell.bytes + 73);
 	if (pages < PAGE_FIRST || pages > h->file_pages || h->dead_pages > pages || h->kept_pages > pages)
 		return history_damaged("its header");
 	rc = history_each(&pager, &h->tree, KEY_FREE, 0, UINT64_MAX, load_chunk, h);
@@ -309,7 +311,7 @@ int history_load(struct history *history, const struct record *newest)
 	history->loaded = false;
 	history->is_folding = history->removal_stuck = false;
 	history->packing.active = false;
-	history->drop_kept = 0;
+	history->bases_due = false;
 	history_space_clear(history);
 	history_queues_clear(history);
 	history->n_recent = 0;

@@ -216,6 +216,8 @@ static int fold_limbo(struct history *history, struct txn *txn)
 		rc = fold_limbo_queue(txn, &history->data, end);
 	if (rc == 0)
 		rc = fold_limbo_queue(txn, &history->loose, history->loose.n);
+	if (rc == 0)
+		rc = fold_limbo_queue(txn, &history->bases, history->bases.n);
 	for (size_t i = history->kept.head; i < history->kept.n && rc == 0; i++)
 		if (!history->kept.items[i].held && !history->kept.items[i].persisted) {
 			const struct queue one = { .items = &history->kept.items[i], .n = 1 };
@@ -275,6 +277,7 @@ int history_fold_header(struct history *history, struct txn *txn)
 	put_u64(cell + 49, packing->active ? packing->packed : history->packed);
 	put_u64(cell + 57, packing->active ? packing->pack_next : history->pack_next);
 	put_u64(cell + 65, packing->active ? packing->pack_pages : history->pack_pages);
+	put_u64(cell + 73, packing->active ? packing->whole : history->whole);
 	return history_put(txn, key, history_key(key, KEY_HEADER, 0), cell, HEADER_CELL);
 }
 
@@ -337,6 +340,23 @@ static void persisted(struct queue *q, size_t end)
 		q->items[i].persisted = true;
 }
 
+static void packed_now(struct history *history, uint64_t state)
+{
+	const struct packing *packing = &history->packing;
+
+	history->dead_pages -= packing->pages_before;
+	history->packed = packing->packed;
+	history->pack_next = packing->pack_next;
+	history->pack_pages = packing->pack_pages;
+	history->sweep_next = packing->sweep_next;
+	if (history->whole != packing->whole) { /* until it is durable the old packs may be needed */
+		history->whole = packing->whole;
+		history->drop_gate = state;
+	}
+	history->bases_due = true;
+	history->packing.active = false;
+}
+
 /* What the fold said is now so. */
 static int folded_now(struct history *history, const struct record *record)
 {
@@ -351,6 +371,7 @@ static int folded_now(struct history *history, const struct record *record)
 	history->gap.n = 0;
 	persisted(&history->system, history->system.n);
 	persisted(&history->loose, history->loose.n);
+	persisted(&history->bases, history->bases.n);
 	for (size_t i = 0; i < history->n_buckets; i++)
 		persisted(&history->buckets[i].entries, history->buckets[i].entries.n);
 	persisted(&history->data, end);
@@ -362,12 +383,11 @@ static int folded_now(struct history *history, const struct record *record)
 	}
 	history->data.n = end;
 	history->n_gone = 0;
-	if (history->packing.active) {
-		history->dead_pages -= history->packing.pages_before;
-		history->packed = history->packing.packed;
-		history->pack_next = history->packing.pack_next;
-		history->pack_pages = history->packing.pack_pages;
-		history->packing.active = false;
+	if (history->packing.active)
+		packed_now(history, record->state.number);
+	if (dropped) { /* what they alone held is in any pack */
+		history->sweep_next = history->sweep_skip = 0;
+		history->bases_due = true;
 	}
 	if (history->folding.n)
 		memset(history->folding.bits, 0, history->folding.n / 8);

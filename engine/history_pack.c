@@ -30,18 +30,11 @@ static bool is_copy(const struct history *history)
 	return store_is_copy(&history->recent[history->n_recent - 1]);
 }
 
-static bool droppable(const struct history *history)
-{
-	uint64_t kept = history->n_low + history->gap.n;
-
-	return history->drop_next <= oldest(history) && (!history->drop_kept || kept < history->drop_kept);
-}
-
 bool history_pack_due(const struct history *history)
 {
 	if (!history->loaded || history->n_recent == 0 || is_copy(history))
 		return false;
-	return droppable(history) || (!history_few_states(history) && history->raw_next != UINT64_MAX &&
+	return history_sweep_due(history) || (!history_few_states(history) && history->raw_next != UINT64_MAX &&
 	                              history->fold >= history->raw_next + DUE_STATES);
 }
 
@@ -121,7 +114,10 @@ int history_pack_gather(struct history *history, struct batch *batch)
 	if (rc >= 0 && batch->first)
 		rc = history_each(&pager, &history->tree, KEY_STATE, batch->first, UINT64_MAX - 1,
 		                  gather_root, batch);
-	return rc < 0 ? rc : batch->first || droppable(history) ? 0 : 1;
+	if (rc < 0)
+		return rc;
+	rc = history_sweep_find(history, batch);
+	return rc == 1 && batch->first ? 0 : rc;
 }
 
 /* ---- Does it stand? ---- */
@@ -157,7 +153,7 @@ int history_pack_check(struct history *history, struct batch *batch)
 	int rc = 0;
 
 	if (!batch->first)
-		return 0; /* nothing but packs to drop */
+		return 0; /* nothing but a pack to go through */
 	if (history->packed != batch->after || history->drained >= batch->first ||
 	    oldest(history) >= batch->first)
 		return 1;
@@ -254,99 +250,7 @@ static int put_pack(struct history *history, struct txn *txn, const struct batch
 	return rc < 0 ? rc : retire_raw(txn, batch);
 }
 
-/* ---- Dropping ---- */
-
-struct first_pack {
-	uint64_t number;
-	struct pack_run run;
-};
-
-static int note_first(void *ctx, uint64_t number, const struct cell *cell)
-{
-	struct first_pack *first = ctx;
-	int rc = pack_cell(cell, &first->run);
-
-	first->number = number;
-	return rc < 0 ? rc : 2;
-}
-
-static int slots_of(const struct first_pack *first, const struct pack *pack, struct pack_slot *slots)
-{
-	uint64_t offset = PACK_HEADER;
-
-	for (uint32_t i = 0; i < pack->entries; i++) {
-		struct pack_entry entry;
-		int rc = pack_entry(pack, offset, &entry);
-		if (rc < 0)
-			return rc;
-		slots[i] = (struct pack_slot){ entry.page, { first->number, offset } };
-		offset = entry.next;
-	}
-	return 0;
-}
-
-/* Whether a kept state holds anything of a pack (I7). */
-static int holds_any(struct history *history, const struct pack *pack, bool *held)
-{
-	uint64_t offset = PACK_HEADER;
-	int rc = 0;
-
-	*held = false;
-	for (uint32_t i = 0; i < pack->entries && rc == 0 && !*held; i++) {
-		struct pack_entry entry;
-		rc = pack_entry(pack, offset, &entry);
-		if (rc == 0)
-			rc = history_retained_between(history, entry.page.birth, entry.death, held);
-		offset = entry.next;
-	}
-	return rc;
-}
-
-/*
- * The oldest pack, if nothing of it is retained; one that a kept state needs stays, and with it all later
- * ones, through which its pages may decode. Its run is retired with its entry.
- */
-static int drop_pack(struct history *history, struct txn *txn)
-{
-	const struct pager pager = { .file = history->file };
-	uint8_t key[SYSTEM_KEY_MAX];
-	struct first_pack first = { 0 };
-	struct pack_slot *slots = NULL;
-	struct pack pack;
-	const void *bytes;
-	bool held = false;
-	int rc = history_each(&pager, &history->tree, KEY_PACK, 0, UINT64_MAX, note_first, &first);
-
-	if (rc == 0)
-		return history_damaged("a pack is missing");
-	if (rc == 2)
-		rc = run_read(history->file, first.run.ptr, first.run.length, &bytes);
-	if (rc == 0)
-		rc = pack_open(bytes, first.run.length, &pack);
-	if (rc == 0)
-		rc = holds_any(history, &pack, &held);
-	if (rc == 0 && held) {
-		history->drop_kept = history->n_low + history->gap.n;
-		return 0;
-	}
-	history->drop_kept = 0;
-	if (rc == 0 && pack.entries > pack.len)
-		rc = history_damaged("a pack");
-	if (rc == 0 && !(slots = malloc((pack.entries + 1u) * sizeof *slots)))
-		rc = error_system(ENOMEM, "dropping old pages");
-	if (rc == 0)
-		rc = slots_of(&first, &pack, slots);
-	if (rc == 0 && pack.entries > 1)
-		qsort(slots, pack.entries, sizeof *slots, by_birth);
-	if (rc == 0)
-		rc = pack_index_remove(&txn->dirty, &txn->system, slots, pack.entries);
-	if (rc == 0)
-		rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_PACK, first.number));
-	free(slots);
-	if (rc == 0)
-		history->packing.pack_pages -= run_pages(first.run.length);
-	return rc == 1 ? history_damaged("a pack is missing") : rc;
-}
+/* ---- The transaction ---- */
 
 int history_pack(struct history *history, struct txn *txn, struct batch *batch)
 {
@@ -359,9 +263,11 @@ int history_pack(struct history *history, struct txn *txn, struct batch *batch)
 		.pages_before = batch->n_packed,
 		.pack_next = history->pack_next,
 		.pack_pages = history->pack_pages,
+		.whole = history->whole,
+		.sweep_next = history->sweep_next,
 	};
-	if (droppable(history))
-		rc = drop_pack(history, txn);
+	if (batch->sweeps)
+		rc = history_sweep(history, txn, batch->sweep);
 	if (rc == 0 && batch->first)
 		rc = put_rest(txn, batch);
 	if (rc == 0 && batch->n_packed)

@@ -77,6 +77,7 @@ struct history {
 	struct queue data, system;      /* wait for retention / for durability */
 	struct queue kept;              /* a state below the range holds them: under 'K' with the next fold */
 	struct queue loose;             /* such a state let them go; in no order */
+	struct queue bases;             /* free, but that packs of kept states may decode through them */
 	struct bucket *buckets;         /* wait for pins */
 	size_t   n_buckets, cap_buckets;
 	uint64_t *gone;                 /* pages under 'L' that were freed since the last fold */
@@ -112,11 +113,14 @@ struct history {
 	uint64_t pack_next;             /* number of the next pack */
 	uint64_t pack_pages;            /* of all packs */
 	uint64_t raw_next;              /* the first death under 'D' above both; UINT64_MAX: none */
-	uint64_t drop_next;             /* the last death of the oldest pack; UINT64_MAX: none */
-	uint64_t drop_kept;             /* kept states when one held the oldest pack; 0: none did */
+	uint64_t whole;                 /* packs up to this death decode through nothing outside them */
+	uint64_t sweep_next;            /* packs from here on are to be looked at (history_sweep.c), */
+	uint64_t sweep_skip;            /* but for those of deaths up to here */
+	uint64_t drop_next;             /* the last death of the first of them; UINT64_MAX: none */
+	bool     bases_due;             /* some of bases may be free now */
 	struct packing {                /* what the folding transaction changes */
 		bool active;
-		uint64_t packed, pages_before, pack_next, pack_pages;
+		uint64_t packed, pages_before, pack_next, pack_pages, whole, sweep_next;
 	} packing;
 	uint64_t n_shared;              /* pages and runs with several parents */
 	uint64_t n_removed;             /* what waits in the removal queue */
@@ -131,7 +135,7 @@ enum {
 	CHUNK_PAGES = 1 << CHUNK_SHIFT,
 	KEY_STATE = 'S', KEY_DEAD = 'D', KEY_LIMBO = 'L', KEY_FREE = 'F', KEY_HEADER = 'H',
 	KEY_NAME = 'N', KEY_MARK = 'M', KEY_KEPT = 'K', KEY_DROPPED = 'X',
-	HEADER_CELL = 1 + 9 * 8,
+	HEADER_CELL = 1 + 10 * 8,
 	SYSTEM_KEY_MAX = 11,
 	DEAD_PART = 60,                 /* entries in one part of a dead list: fits a cell at their longest */
 	/* With a bound of at most so many states, retired pages wait in memory, not under 'D'. */
@@ -231,9 +235,15 @@ int  history_refill(struct history *history, uint64_t n, bool direct, uint64_t *
 bool history_free_visit(const struct history *history, uint64_t from, uint64_t to,
                         bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx);
 
+/* ---- history_sweep.c ---- */
+/* A pack has left the range and was not looked at since. */
+bool history_sweep_due(const struct history *history);
+/* Finds the next pack to go through, for batch. 0, 1: there is none now, 2: ask again. */
+int  history_sweep_find(struct history *history, struct batch *batch);
+/* Goes through it, in a folding transaction. */
+int  history_sweep(struct history *history, struct txn *txn, uint64_t number);
+
 /* ---- history_release.c ---- */
-/* Packs may hold what kept states decode: I7. */
-bool history_packs_held(const struct history *history);
 int  history_queue_push(struct queue *queue, const struct pending *entry);
 /* Room for one more page in gone. */
 int  history_gone_reserve(struct history *history);

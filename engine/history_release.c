@@ -43,6 +43,7 @@ void history_queues_clear(struct history *history)
 {
 	history->data.head = history->data.n = history->system.head = history->system.n = 0;
 	history->kept.head = history->kept.n = history->loose.head = history->loose.n = 0;
+	history->bases.head = history->bases.n = 0;
 	history->kept_pages = history->n_dropped = 0;
 	for (size_t i = 0; i < history->n_buckets; i++)
 		free(history->buckets[i].entries.items);
@@ -133,19 +134,15 @@ static struct pending given_up(const struct history *history, const struct pendi
 }
 
 /*
- * I7: while there are packs, a kept state may decode through any node that is older than their horizon,
- * though the node died after it. Such nodes wait among the loose ones until the packs are gone, or the
- * kept states.
+ * I7: a kept state may decode through any node that is older than the horizon of packs, though the
+ * node died after it, as long as the packs that the node may be a base in are not whole: those of
+ * deaths up to its birth.
  */
 static bool may_be_base(const struct history *history, const struct pending *entry)
 {
 	return entry->class == CLASS_DATA && entry->n == 1 && entry->birth <= history->packed &&
-	       history_packs_held(history);
-}
-
-bool history_packs_held(const struct history *history)
-{
-	return history->pack_pages && (history->n_low || history->gap.n);
+	       entry->birth > history->whole && history->pack_pages &&
+	       (history->n_low || history->gap.n);
 }
 
 /*
@@ -165,7 +162,7 @@ static int settle(struct history *history, const struct pending *from, const str
 	if (kept)
 		return history_queue_push(&history->kept, from);
 	if (may_be_base(history, from))
-		return history_queue_push(&history->loose, from);
+		return history_queue_push(&history->bases, from);
 	if (pin) {
 		struct queue *bucket = bucket_of(history, pin);
 		rc = bucket ? history_queue_push(bucket, &entry) :
@@ -217,8 +214,8 @@ int history_dead_next(struct history *history)
 		rc = history_each(&pager, &history->tree, KEY_DEAD, raw + 1, UINT64_MAX - 1, note_first,
 		                  &history->raw_next);
 	if (rc >= 0 && history->pack_pages)
-		rc = history_each(&pager, &history->tree, KEY_PACK, 0, UINT64_MAX, note_pack,
-		                  &history->drop_next);
+		rc = history_each(&pager, &history->tree, KEY_PACK, history->sweep_next, UINT64_MAX,
+		                  note_pack, &history->drop_next);
 	return rc < 0 ? rc : 0;
 }
 
@@ -267,7 +264,8 @@ bool history_release_due(const struct history *history, uint64_t durable, uint64
 	return (s->head < s->n && s->items[s->head].death <= durable) ||
 	       (d->head < d->n && d->items[d->head].death <= durable_oldest) ||
 	       history->dead_next <= durable_oldest || history->n_buckets != 0 ||
-	       (history->loose.head < history->loose.n && !history_packs_held(history));
+	       history->loose.head < history->loose.n ||
+	       (history->bases_due && history->bases.head < history->bases.n);
 }
 
 static int release_buckets(struct history *history, const struct store_pins *pins, size_t *budget)
@@ -310,6 +308,22 @@ static int release_queue(struct history *history, struct queue *queue, uint64_t 
 	return 0;
 }
 
+/* Looks at each once; those that are needed still go to the end. */
+static int release_bases(struct history *history, const struct store_pins *pins, size_t *budget)
+{
+	struct queue *q = &history->bases;
+	int rc = 0;
+
+	for (size_t left = q->n - q->head; left && *budget && rc == 0; left--, --*budget) {
+		const struct pending entry = q->items[q->head];
+		rc = settle(history, &entry, pins);
+		q->head += rc == 0;
+	}
+	if (rc == 0 && *budget)
+		history->bases_due = false;
+	return rc;
+}
+
 int history_release(struct history *history, uint64_t durable, uint64_t durable_oldest, uint64_t safe_base,
                     const struct store_pins *pins)
 {
@@ -327,8 +341,9 @@ int history_release(struct history *history, uint64_t durable, uint64_t durable_
 	/* I2: a state dropped by a commit that a crash may undo is retained still */
 	if (rc < 0 || durable < history->drop_gate)
 		return rc;
-	if (!history_packs_held(history))
-		rc = release_queue(history, &history->loose, UINT64_MAX, UINT64_MAX, pins, &budget);
+	rc = release_queue(history, &history->loose, UINT64_MAX, UINT64_MAX, pins, &budget);
+	if (rc == 0 && history->bases_due)
+		rc = release_bases(history, pins, &budget);
 	for (int i = 0; i < DRAIN_LISTS && rc == 0 && history->dead_next <= data_max; i++)
 		rc = drain_one(history, pins);
 	if (rc == 0 && history->dead_next > data_max)

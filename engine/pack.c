@@ -3,6 +3,7 @@
 #include "engine/pack.h"
 
 #include <errno.h>
+#include <lz4.h>
 #include <stdlib.h>
 
 #include "duramen.h"
@@ -138,6 +139,24 @@ int pack_add(struct pack_writer *writer, const struct pack_entry *entry, uint64_
 	writer->len = (size_t)(to + entry->len - writer->bytes);
 	writer->entries++;
 	return 0;
+}
+
+void pack_key_frame(const uint8_t *page, uint8_t *frame, struct pack_entry *entry)
+{
+	int len = LZ4_compress_default((const char *)page + PACK_PAGE_FROM, (char *)frame,
+	                               PACK_PAGE_BYTES, PACK_FRAME_MAX);
+
+	if (entry->kind && (len <= 0 || (size_t)len >= entry->len))
+		return;
+	if (len > 0 && len < PACK_PAGE_BYTES) {
+		entry->kind = PACK_LZ4;
+		entry->bytes = frame;
+		entry->len = (size_t)len;
+	} else {
+		entry->kind = PACK_PLAIN;
+		entry->bytes = page + PACK_PAGE_FROM;
+		entry->len = PACK_PAGE_BYTES;
+	}
 }
 
 void pack_finish(struct pack_writer *writer)

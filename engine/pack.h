@@ -38,11 +38,15 @@
 enum {
 	PACK_HEADER = 24,
 	PACK_STEPS = PAGE_STEPS,
+	PACK_PATCH_SHORT = 400,         /* a patch of so many bytes is taken without trying LZ4 */
+	PACK_PATCH_MAX = 2400,          /* a longer one is none: the page is a key frame */
 	PACK_ENTRY_MAX = 1 + 10 + 10 + 10 + 4 + 20 + 3 + PAGE_SIZE,
 };
 
 /* A page's number and birth, its header and what a patch may not touch, take no part. */
 enum { PACK_PAGE_FROM = 22, PACK_PAGE_BYTES = PAGE_SIZE - PACK_PAGE_FROM };
+
+enum { PACK_FRAME_MAX = PACK_PAGE_BYTES + PACK_PAGE_BYTES / 255 + 16 }; /* as LZ4 has it */
 
 enum pack_kind {
 	PACK_NEAR = 1,                  /* a patch, its base in the same pack */
@@ -85,6 +89,11 @@ struct pack_writer {
 };
 
 int  pack_start(struct pack_writer *writer, uint64_t last);
+/*
+ * Makes the entry a key frame of the page, unless it is a patch already that is no longer. frame:
+ * PACK_FRAME_MAX bytes; they, or those of the page, are the entry's until it is added.
+ */
+void pack_key_frame(const uint8_t *page, uint8_t *frame, struct pack_entry *entry);
 /* Appends; page, death, sum, kind, near or base, bytes and len are taken from the entry. *offset: where. */
 int  pack_add(struct pack_writer *writer, const struct pack_entry *entry, uint64_t *offset);
 void pack_finish(struct pack_writer *writer);

@@ -8,7 +8,6 @@
 #include "engine/pack_batch.h"
 
 #include <errno.h>
-#include <lz4.h>
 #include <stdlib.h>
 
 #include "engine/node.h"
@@ -18,8 +17,6 @@
 
 enum {
 	COPIES = 1024,                  /* pages kept in memory while a batch is encoded */
-	PATCH_SHORT = 400,              /* a patch of so many bytes is taken without trying LZ4 */
-	PATCH_MAX = 2400,
 };
 
 /* ---- Lists ---- */
@@ -115,7 +112,7 @@ struct encoder {
 	uint32_t *table;                /* index + 1 into the batch's pages, by number and birth */
 	size_t table_size;
 	uint8_t page[PAGE_SIZE] __attribute__((aligned(8)));    /* the one being encoded */
-	uint8_t patch[PAGE_SIZE], frame[LZ4_COMPRESSBOUND(PACK_PAGE_BYTES)];
+	uint8_t patch[PAGE_SIZE], frame[PACK_FRAME_MAX];
 };
 
 /* 0: *page is what ptr says, or NULL if that is no node. 1: something else is there by now. */
@@ -231,7 +228,7 @@ static int as_patch(struct encoder *e, struct pack_entry *entry)
 	if (rc != 0 || !base || base->steps <= page->steps || ptr.birth < entry->death ||
 	    ptr.birth > e->batch->last)
 		return rc;
-	len = patch_make(e->page, (const uint8_t *)base, e->patch, PATCH_MAX);
+	len = patch_make(e->page, (const uint8_t *)base, e->patch, PACK_PATCH_MAX);
 	if (len == SIZE_MAX)
 		return 0;
 	entry->near = packed_at(e, ptr);
@@ -240,24 +237,6 @@ static int as_patch(struct encoder *e, struct pack_entry *entry)
 	entry->bytes = e->patch;
 	entry->len = len;
 	return 0;
-}
-
-static void as_key_frame(struct encoder *e, struct pack_entry *entry)
-{
-	int len = LZ4_compress_default((const char *)e->page + PACK_PAGE_FROM, (char *)e->frame,
-	                               PACK_PAGE_BYTES, (int)sizeof e->frame);
-
-	if (entry->kind && (len <= 0 || (size_t)len >= entry->len))
-		return;
-	if (len > 0 && len < PACK_PAGE_BYTES) {
-		entry->kind = PACK_LZ4;
-		entry->bytes = e->frame;
-		entry->len = (size_t)len;
-	} else {
-		entry->kind = PACK_PLAIN;
-		entry->bytes = e->page + PACK_PAGE_FROM;
-		entry->len = PACK_PAGE_BYTES;
-	}
 }
 
 static int encode_page(struct encoder *e, size_t index)
@@ -274,8 +253,8 @@ static int encode_page(struct encoder *e, size_t index)
 	rc = as_patch(e, &entry);
 	if (rc != 0)
 		return rc;
-	if (!entry.kind || entry.len > PATCH_SHORT)
-		as_key_frame(e, &entry);
+	if (!entry.kind || entry.len > PACK_PATCH_SHORT)
+		pack_key_frame(e->page, e->frame, &entry);
 	rc = pack_add(&e->batch->writer, &entry, &p->offset);
 	if (rc == 0) {
 		e->batch->n_packed++;

@@ -39,6 +39,8 @@ struct batch {
 	size_t n_pages, cap_pages;
 	struct batch_root *roots;       /* ascending: from the first death to the last or just behind */
 	size_t n_roots, cap_roots;
+	uint64_t sweep;                 /* the pack to go through in this commit */
+	bool sweeps;                    /* there is one */
 	struct pack_writer writer;      /* no entries: there is nothing to pack */
 	size_t n_packed;
 	/* filled by history_pack(): what stays of the dead lists */

@@ -76,6 +76,8 @@ static int pack_batch(struct store *store, int what, int timeout_ms, uint64_t *p
 	for (int unreadable = 0; unreadable < UNREADABLE_TRIES;) {
 		batch_free(&batch);
 		rc = gather(store, what, timeout_ms, &batch);
+		if (rc == 2)
+			continue; /* the turn was held for long enough */
 		if (rc != 0)
 			break;
 		rc = batch_encode(store->file, &batch);

@@ -172,19 +172,35 @@ static void state_check(uint64_t state)
 	reader_close(&r);
 }
 
-/* Every retained state, and nothing else, is there. */
+/* Every state of the range is there; those before it are right if they are there. Gives how many. */
 static uint64_t states_check(void)
 {
+	struct reader r = { 0 };
 	struct state newest;
 	uint64_t n = 0;
 
 	ok(store_state(p.store, m.words.visible, m.words.record, &newest));
-	for (uint64_t s = newest.oldest; s <= newest.number; s++)
-		if (made[s]) {
-			state_check(s);
-			n++;
-		}
+	for (uint64_t s = 1; s <= newest.number; s++) {
+		int rc = made[s] ? reader_open(&r, READERS, s) : DUR_E_GONE;
+		ck_assert(rc == 0 || rc == DUR_E_GONE);
+		ck_assert_msg(rc == 0 || !made[s] || s < newest.oldest, "%s", error_text());
+		if (rc == 0)
+			reader_check(&r);
+		reader_close(&r);
+		n += rc == 0;
+	}
+	ck_assert_uint_eq(n, newest.states - (made[1] == NULL && newest.oldest == 1));
 	return n;
+}
+
+static uint64_t pack_pages(void)
+{
+	struct state newest;
+	uint64_t packed, pages;
+
+	ok(store_state(p.store, m.words.visible, m.words.record, &newest));
+	ok(history_packed(store_file(p.store), &newest.system, &packed, &pages));
+	return pages;
 }
 
 static uint64_t packed_up_to(void)
@@ -452,6 +468,124 @@ START_TEST(i7_what_kept_states_decode_through_stays)
 }
 END_TEST
 
+/* Commits, so that the range moves on, and packing goes along. */
+static void move_on(unsigned commits, uint32_t value)
+{
+	for (uint32_t i = 0; i < commits; i++) {
+		put((unsigned)machine_random(&m, KIT_RUN_KEYS), value + i);
+		if (i % 100 == 50)
+			pack();
+	}
+}
+
+static uint64_t some_made(uint64_t from)
+{
+	while (!made[from])
+		from++;
+	return from;
+}
+
+/* What kept states need of packs is rescued; the rest is given back, however many states they lie in. */
+START_TEST(i7_kept_states_hold_their_own_pages)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e" };
+	uint64_t states[5], all, rescued;
+
+	start("all");
+	fill(1);
+	move_on(2500, 100);
+	all = pack_pages();
+	for (unsigned i = 0; i < 5; i++) {
+		states[i] = some_made(200 + 500 * i);
+		name(names[i], states[i]);
+	}
+	keep("last:20");
+	move_on(600, 5000);
+	for (unsigned i = 0; i < 5; i++)
+		state_check(states[i]);
+	ck_assert_uint_eq(states_check(), 25);
+	rescued = pack_pages();
+	ck_assert_uint_gt(rescued, 0);
+	ck_assert_uint_lt(rescued, all / 4);
+	ok(process_check(&p));
+	/* half of them go: so does what they held */
+	name("a", 0);
+	name("b", 0);
+	name("d", 0);
+	move_on(200, 7000);
+	ck_assert_uint_lt(pack_pages(), rescued);
+	ck_assert_uint_eq(states_check(), 22);
+	ok(process_detach(&p));
+	ok(process_attach(&m, &p));
+	ck_assert_uint_eq(states_check(), 22);
+	name("c", 0);
+	name("e", 0);
+	move_on(200, 9000);
+	ck_assert_uint_eq(pack_pages(), 0);
+	ok(process_check(&p));
+	end();
+}
+END_TEST
+
+/* Who looked its state up before the rescue reads on through the old packs, and what was base to them. */
+START_TEST(i2_rescue_does_not_pull_pages_from_under_readers)
+{
+	struct reader r;
+	uint64_t old;
+
+	start("all");
+	fill(1);
+	move_on(300, 100);
+	old = some_made(100);
+	name("kept", old);
+	put(5, 1);
+	ok(reader_open(&r, 0, old));
+	keep("last:5");
+	move_on(400, 1000);
+	reader_check(&r);
+	state_check(old);
+	name("kept", 0);
+	move_on(400, 3000);
+	reader_check(&r);
+	reader_close(&r);
+	ck_assert_uint_eq(pack_pages(), 0);
+	ok(process_check(&p));
+	end();
+}
+END_TEST
+
+START_TEST(killed_at_each_operation_of_a_rescue)
+{
+	bool died = true;
+
+	for (unsigned op = 1; died; op++)
+		for (unsigned how = FAULT_LOSE_ALL; how <= FAULT_TORN + 1; how++) {
+			uint64_t pages, old;
+			start("all");
+			fill(1);
+			for (uint32_t i = 0; i < 60; i++)
+				put((unsigned)machine_random(&m, KIT_RUN_KEYS), 100 + i);
+			pack();
+			old = some_made(30);
+			name("kept", old);
+			keep("last:5");
+			for (uint32_t i = 0; i < 10; i++)
+				put((unsigned)machine_random(&m, KIT_RUN_KEYS), 1000 + i);
+			uint64_t newest = m.words.visible;
+			fault_kill_at(p.io, op);
+			died = store_pack(p.store, STORE_PACK_ALL, 1000, -1, &pages) < 0;
+			process_kill(&p);
+			if (how <= FAULT_TORN)
+				machine_power_cut(&m, (enum fault_cut)how);
+			after_crash(newest);
+			move_on(60, 2000);
+			state_check(old);
+			ok(process_check(&p));
+			end();
+		}
+}
+END_TEST
+
 /* ---- All of it ---- */
 
 static void random_commit(void)
@@ -477,6 +611,24 @@ static void random_reader(struct reader *r, unsigned i)
 	state = 1 + machine_random(&m, m.words.visible);
 	if (made[state] && reader_open(r, i, state) < 0)
 		reader_close(r);
+}
+
+/* A state that is there gets a name, or one loses it. */
+static void random_name(void)
+{
+	static const char *const names[] = { "a", "b", "c", "d" };
+	uint64_t state = 1 + machine_random(&m, m.words.visible);
+	struct commit_options options = { .name = names[machine_random(&m, 4)], .state = state };
+	struct state newest, found;
+	struct txn *txn;
+
+	ok(store_state(p.store, m.words.visible, m.words.record, &newest));
+	options.unname = machine_random(&m, 4) == 0;
+	if (!options.unname && (!made[state] || store_find(p.store, &newest, state, &found) != 0))
+		return;
+	ok(store_begin(p.store, 1000, 0, &txn));
+	if (store_commit(txn, &options, &found) < 0)
+		store_abort(txn);
 }
 
 static void forget_unpublished(void)
@@ -519,6 +671,8 @@ START_TEST(random_histories)
 				keep(policies[machine_random(&m, 5)]);
 			else if (what < 13)
 				random_crash(readers);
+			else if (what < 20)
+				random_name();
 			else if (what < 60)
 				random_reader(&readers[what % READERS], (unsigned)(what % READERS));
 			else
@@ -547,6 +701,9 @@ static Suite *packing_suite(void)
 	tcase_add_test(c, i2_a_base_that_retention_gives_up_stays_for_who_decodes_through_it);
 	tcase_add_test(c, packs_are_dropped_with_the_last_state_that_needs_them);
 	tcase_add_test(c, i7_what_kept_states_decode_through_stays);
+	tcase_add_test(c, i7_kept_states_hold_their_own_pages);
+	tcase_add_test(c, i2_rescue_does_not_pull_pages_from_under_readers);
+	tcase_add_test(c, killed_at_each_operation_of_a_rescue);
 	tcase_add_test(c, random_histories);
 	tcase_set_timeout(c, 600);
 	suite_add_tcase(suite, c);
