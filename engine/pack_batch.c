@@ -168,6 +168,8 @@ static int find_base(struct encoder *e, uint64_t death, struct page_ptr *ptr, co
 	unsigned len;
 
 	*base = NULL;
+	if (page_kind(page) != PAGE_LEAF && page_kind(page) != PAGE_BRANCH)
+		return 0; /* it has no keys: a page of a positional tree */
 	if (!root || root->catalog.depth <= level || page->n <= first)
 		return 0;
 	len = node_key(page, first, key);
@@ -177,7 +179,7 @@ static int find_base(struct encoder *e, uint64_t death, struct page_ptr *ptr, co
 		int rc = fetch(e, *ptr, &node);
 		if (rc != 0)
 			return rc;
-		if (!node || page_level(node) != at)
+		if (!node || page_level(node) != at || page_kind(node) > PAGE_BRANCH)
 			return 1;
 		if (at == level) {
 			*base = node;
