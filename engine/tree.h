@@ -139,8 +139,8 @@ void cursor_entry(struct cursor *c, const void **key, size_t *len, struct cell *
 
 /*
  * Puts a cell; *existed (may be NULL): an entry was replaced. What the old cell named is released
- * (refs.h), but for a large value's run that the new one names, too. Key and cell must not lie in the
- * transaction's own pages, which are about to change. DUR_E_LIMIT: too long.
+ * (refs.h). Key and cell must not lie in the transaction's own pages, which are about to change.
+ * DUR_E_LIMIT: too long.
  */
 int tree_put(struct dirty *d, struct tree *tree, const void *key, size_t len, const void *cell,
              size_t cell_len, bool *existed);

@@ -26,7 +26,7 @@ static int cell_gone(struct clear *c, const struct page *leaf, unsigned from, un
 	int r = 0;
 	for (unsigned i = from; i < to && !r; i++) {
 		struct cell cell = node_cell(leaf, i);
-		r = c->drop ? tree_drop_cell(c->d, c->tree, &cell, NULL) :
+		r = c->drop ? tree_drop_cell(c->d, c->tree, &cell) :
 		              ref_look_cell(c->d, cell.bytes, cell.len);
 	}
 	return r;

@@ -135,16 +135,10 @@ void path_sum(const struct path *path, unsigned level)
 	node_set_child(parent, path->at[level + 1], &child);
 }
 
-int tree_drop_cell(struct dirty *d, const struct tree *tree, const struct cell *cell,
-                   const struct cell *next)
+int tree_drop_cell(struct dirty *d, const struct tree *tree, const struct cell *cell)
 {
-	struct node_run run, same;
-	if (!(cell->bytes[0] & NEST_REFS))
-		return 0;
+	struct node_run run;
 	if (!node_cell_run(cell, &run))
 		return ref_release_cell(d, cell->bytes, cell->len);
-	if (next && node_cell_run(next, &same) && same.ptr.no == run.ptr.no &&
-	    same.ptr.birth == run.ptr.birth)
-		return 0;
 	return dirty_drop_run(d, run.ptr, (uint32_t)run_pages(run.length), tree->class);
 }

@@ -55,11 +55,10 @@ static inline struct page_ptr path_ptr(const struct tree *tree, const struct pat
 }
 
 /*
- * A cell goes away: so does what it names, but for a run that `next` (may be NULL) names, too. Only of a
- * collection can it fail half-way, for want of memory, which bars the transaction.
+ * A cell goes away: so does what it names. Only of a collection can it fail half-way, for want of memory,
+ * which bars the transaction.
  */
-int tree_drop_cell(struct dirty *d, const struct tree *tree, const struct cell *cell,
-                   const struct cell *next);
+int tree_drop_cell(struct dirty *d, const struct tree *tree, const struct cell *cell);
 
 /* ---- tree_balance.c ---- */
 

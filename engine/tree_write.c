@@ -395,8 +395,7 @@ static int put_at(struct dirty *d, struct tree *tree, const struct path *path,
 	}
 	if (!r && item->replaces && !item->moved) {
 		struct cell old = node_cell(leaf, item->at);
-		r = tree_drop_cell(d, tree, &old,
-		                   &(struct cell){ .bytes = item->data, .len = (uint32_t)item->data_len });
+		r = tree_drop_cell(d, tree, &old);
 	}
 	if (r) {
 		reserve_return(d, tree, &reserve, 0);
@@ -496,7 +495,7 @@ static int del(struct dirty *d, struct tree *tree, const void *key, size_t len, 
 	cell = node_cell(leaf, at);
 	r = tree_balance_prepare(d, tree, &path, node_entry(leaf, at).size + NODE_SLOT);
 	if (!r && !moved)
-		r = tree_drop_cell(d, tree, &cell, NULL);
+		r = tree_drop_cell(d, tree, &cell);
 	if (r)
 		return r;
 	tree->finger = (struct finger){ 0 };
