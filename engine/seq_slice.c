@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Slicing: a tree of a part of another one, with whose pages it is made. From the root down as long as
- * one child holds all of it; there its way forks, into a path to its first item and one to its last.
- * Only the pages on these two are copied, as far as they are in it; every other page is named once
- * more (refs.h), and as long as a whole node is in it the node is shared itself.
+ * Slicing: a tree of a part of another one, with whose pages it is made. From the root down as long
+ * as one child holds all of it; there its way forks, into a path to its first item and one to its
+ * last. Only the pages on these two are copied, as far as they are in it; every other page is named
+ * once more (refs.h), and as long as a whole node is in it the node is shared itself.
  *
  * Only what is in the file can be shared, so pages of the transaction are written first.
  */
@@ -80,8 +80,8 @@ static int make(struct slice *s, unsigned level, struct page_ptr *ptr, struct pa
 }
 
 /*
- * The part of a node of a level from the trail's item on (or up to it, to_end false), itself or made
- * anew, as a child.
+ * The part of a node of a level from the trail's item on (or up to it, to_end false), itself or
+ * made anew, as a child.
  */
 static int part(struct slice *s, const struct trail *t, unsigned top, bool to_end,
                 struct node_child *out)
@@ -135,8 +135,8 @@ static int slice_leaf(struct slice *s, const struct page *leaf, unsigned from, u
 }
 
 /* A branch in which it forks: from `from` below child a to `last` below child b. */
-static int slice_fork(struct slice *s, const struct page *node, unsigned a, uint64_t from, unsigned b,
-                      uint64_t last, struct tree *out)
+static int slice_fork(struct slice *s, const struct page *node, unsigned a, uint64_t from,
+                      unsigned b, uint64_t last, struct tree *out)
 {
 	struct trail left, right;
 	struct node_child low = { 0 }, high = { 0 };
