@@ -128,7 +128,10 @@ int seq_join(struct dirty *d, struct tree *tree, enum seq_kind kind, struct tree
  */
 int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t from, uint64_t to,
               struct tree *out);
-/* The same, in front of position `at` of tree; src may be the tree itself. */
+/* Inserts all of `middle`, whose pages become the tree's, in front of position `at`. */
+int seq_insert_tree(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
+                    struct tree *middle);
+/* A slice, in front of position `at` of tree; src may be the tree itself. */
 int seq_splice(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
                struct tree *src, uint64_t from, uint64_t to);
 

@@ -242,26 +242,39 @@ int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t fr
 	return r;
 }
 
-int seq_splice(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
-               struct tree *src, uint64_t from, uint64_t to)
+static int check_insert(const struct tree *tree, uint64_t at, uint64_t n)
 {
-	struct tree middle = { 0 }, right = { 0 };
 	int r = seq_shape(tree);
 	if (!r && at > tree->count)
 		r = seq_out_of_range(at, tree->count);
-	if (!r && from <= to && to - from >= NODE_COUNT_MAX - tree->count)
+	if (!r && n >= NODE_COUNT_MAX - tree->count)
 		r = error_set(DUR_E_LIMIT, "a list or rope cannot hold so much");
+	return r;
+}
+
+int seq_insert_tree(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
+                    struct tree *middle)
+{
+	struct tree right = { 0 };
+	int r = check_insert(tree, at, middle->count);
 	if (!r)
-		r = seq_slice(d, src, kind, from, to, &middle);
-	if (r || from == to)
-		return r;
-	/* From here on the slice has to have a place. */
-	r = seq_split(d, tree, kind, at, &right);
+		r = seq_split(d, tree, kind, at, &right);
 	if (!r)
-		r = seq_join(d, tree, kind, &middle);
+		r = seq_join(d, tree, kind, middle);
 	if (!r)
 		r = seq_join(d, tree, kind, &right);
+	/* What was to be inserted has no other place. */
 	if (r)
 		d->failed = r;
 	return r;
+}
+
+int seq_splice(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
+               struct tree *src, uint64_t from, uint64_t to)
+{
+	struct tree middle = { 0 };
+	int r = check_insert(tree, at, from <= to ? to - from : 0);
+	if (!r)
+		r = seq_slice(d, src, kind, from, to, &middle);
+	return r || from == to ? r : seq_insert_tree(d, tree, kind, at, &middle);
 }

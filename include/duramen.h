@@ -122,8 +122,8 @@ typedef struct dur_iter      dur_iter;
  * Numbers that no C type can hold travel as their text. The catalog of a prefix is a map: its keys
  * are scalars or tuples, in the order of dur_compare() (a tag is no part of a key), or, where the
  * prefix was created with DUR_RAW, plain byte strings. A value may be a collection, in which others
- * are, without limit. This release makes maps and sets, of typed or raw keys; lists, ropes and objects
- * are declared for those to come, and making one is refused with DUR_E_TYPE.
+ * are, without limit. This release makes maps and sets, of typed or raw keys, and lists; ropes and
+ * objects are declared for those to come, and making one is refused with DUR_E_TYPE.
  *
  * COLLECTIONS
  *
@@ -641,7 +641,7 @@ int dur_add(dur_coll set, const dur_value *member);
 int dur_enter(dur_coll c, const dur_value *key, dur_coll *out);
 /*
  * The same, for writing: made empty if nothing is there, and the missing maps (DUR_MAP) on the way to
- * it. kind: DUR_MAP, DUR_RAW_MAP, DUR_SET or DUR_RAW_SET. out may be NULL.
+ * it. kind: DUR_MAP, DUR_RAW_MAP, DUR_SET, DUR_RAW_SET or DUR_LIST. out may be NULL.
  * Errors: DUR_E_TYPE (something of another kind is there, or a kind that cannot be made).
  * Cost: as dur_enter(), and a put for each collection made.
  */
@@ -652,6 +652,46 @@ int dur_make(dur_coll c, const dur_value *key, uint32_t kind, dur_coll *out);
  * once. {0}, and handles of snapshots, are fine.
  */
 void dur_leave(dur_coll c);
+
+/* ======== Lists: by position, from either end ========
+ *
+ *	dur_make(dur_root(txn), &DUR_STR("fruits"), DUR_LIST, &coll);
+ *	dur_append(coll, &DUR_STR("apple"));
+ *	dur_insert(coll, 0, &DUR_STR("pear"), 1);
+ *	dur_get(coll, &DUR_INT(-1), &value);
+ *	dur_splice(coll, 2, coll, NULL);
+ *
+ * An item's key is its position, from 0; negative ones count from the end, -1 is the last item. The
+ * calls for elements and ranges take lists, too: dur_put() sets the item that is there (the path step
+ * "-" stands behind the last one), dur_del() closes the gap, iterators give positions as keys. What
+ * stands behind an item that is inserted or removed moves; handles to collections in it go along.
+ *
+ * Common errors: DUR_E_RANGE (a position beyond the end), DUR_E_TYPE (not a list), and those of
+ * elements. A write that failed changed nothing, and bars the commit. Threads: the view's.
+ */
+
+struct dur_range;
+
+/*
+ * Puts a value behind the last item, as dur_put() takes one.
+ * Cost: O(log n); one append after another needs no look-up and leaves full pages.
+ */
+int dur_append(dur_coll list, const dur_value *value);
+/*
+ * Inserts n values so that the first of them stands at position at (0 to the count; negative: in front
+ * of that item). All or none. They may be borrowed from the list itself.
+ * Cost: O(n + log count); those behind are not touched.
+ */
+int dur_insert(dur_coll list, int64_t at, const dur_value *items, uint64_t n);
+/*
+ * Copies a range (NULL: all) of the list src in front of position at, with all that is in its items.
+ * src may be the list itself. Slice: into an empty list. Concatenate: at the end.
+ * Errors: DUR_E_MISUSE (a range with DUR_REVERSE). A failure after the first item is in place bars the
+ * commit, with DUR_LENIENT too.
+ * Cost: within a view O(log n), whatever the range: both lists share pages from then on, and neither
+ * sees the other's changes. From another view O(n): its items are copied.
+ */
+int dur_splice(dur_coll list, int64_t at, dur_coll src, const struct dur_range *range);
 
 /* ======== Order: ranges, iterators, counts ========
  *

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two forms of keyed collections, and of embedded lists. A handle of a snapshot is the address of
- * the collection's cell, with its length in the upper 16 bits: cells of published pages stay where
- * they are for as long as the view.
+ * The forms of collections: keyed trees, lists, and what is embedded. A handle of a snapshot is the
+ * address of the collection's cell, with its length in the upper 16 bits: cells of published pages
+ * stay where they are for as long as the view.
  */
 #include "model/place.h"
 
 #include <errno.h>
 
+#include "engine/small_seq.h"
 #include "engine/small_tree.h"
 #include "model/iter.h"
 #include "model/kept.h"
@@ -68,6 +69,77 @@ static int keyed_put(struct dirty *d, struct tree *tree, const struct element_ke
 static int keyed_del(struct dirty *d, struct tree *tree, const struct element_key *key)
 {
 	return tree_del(d, tree, key->bytes, key->len);
+}
+
+/* ---- Lists ---- */
+
+static int list_form_get(const struct place *p, const struct element_key *key, struct cell *cell)
+{
+	return list_get(&p->view->pager, p->tree, key->position, cell);
+}
+
+static int list_rank(const struct place *p, const struct element_key *key, uint64_t *rank)
+{
+	uint64_t n = p->tree->count;
+
+	*rank = key->position < n ? key->position : n;
+	return key->position >= n;
+}
+
+static void list_open(struct place_cursor *c, const struct place *p)
+{
+	seq_cursor_open(&c->seq, &p->view->pager, p->tree, SEQ_LIST);
+}
+
+static int list_nth(struct place_cursor *c, uint64_t n)
+{
+	return seq_cursor_seek(&c->seq, n);
+}
+
+static int list_next(struct place_cursor *c)
+{
+	return seq_cursor_next(&c->seq);
+}
+
+static int list_prev(struct place_cursor *c)
+{
+	return seq_cursor_prev(&c->seq);
+}
+
+static void list_entry(struct place_cursor *c, const void **key, size_t *len, struct cell *cell)
+{
+	if (key) {
+		*key = NULL;
+		*len = 0;
+	}
+	if (cell)
+		*cell = seq_cursor_cell(&c->seq);
+}
+
+static int list_form_own(struct dirty *d, struct tree *tree, const struct element_key *key,
+                         uint8_t **cell, size_t *len)
+{
+	uint32_t n = 0;
+	int rc = key->position < tree->count ? list_own(d, tree, key->position, cell, &n) : 1;
+
+	*len = n;
+	return rc;
+}
+
+static int list_put(struct dirty *d, struct tree *tree, const struct element_key *key,
+                    const uint8_t *cell, size_t len, bool moved)
+{
+	const struct cell value = { cell, (uint32_t)len };
+
+	return key->position < tree->count ? list_set(d, tree, key->position, &value, moved)
+	                                   : list_insert(d, tree, key->position, &value, 1);
+}
+
+static int list_del(struct dirty *d, struct tree *tree, const struct element_key *key)
+{
+	if (key->position >= tree->count)
+		return 1;
+	return seq_remove(d, tree, SEQ_LIST, key->position, key->position + 1);
 }
 
 /* ---- Embedded ---- */
@@ -162,12 +234,18 @@ const struct form_ops form_ops[] = {
 		.open = small_cursor_open, .nth = small_cursor_nth, .next = small_cursor_next,
 		.prev = small_cursor_prev, .entry = small_cursor_entry,
 	},
+	[FORM_LIST] = {
+		.get = list_form_get, .rank = list_rank,
+		.open = list_open, .nth = list_nth, .next = list_next, .prev = list_prev,
+		.entry = list_entry,
+		.own = list_form_own, .put = list_put, .del = list_del,
+		.grow = small_grow_list, .shrink = small_shrink_list,
+	},
 };
 
 enum form form_of_tree(uint32_t kind)
 {
-	(void)kind;
-	return FORM_KEYED;
+	return kind == DUR_LIST ? FORM_LIST : FORM_KEYED;
 }
 
 int place_cursor_nth(struct place_cursor *c, uint64_t n)

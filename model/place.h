@@ -9,12 +9,14 @@
 #ifndef DURAMEN_MODEL_PLACE_H
 #define DURAMEN_MODEL_PLACE_H
 
+#include "engine/seq.h"
 #include "engine/small.h"
 #include "prefixes/prefix.h"
 
 enum form {
 	FORM_KEYED, /* a keyed tree */
 	FORM_SMALL, /* embedded; not of ropes */
+	FORM_LIST,  /* a positional tree of cells */
 };
 
 /* The key of an element: bytes in keyed collections, a position in lists. */
@@ -40,7 +42,10 @@ struct place_cursor {
 	uint32_t n, at;          /* embedded: entries, and the one it is at */
 	const uint8_t *cell;
 	struct nest_entry entry;
-	struct cursor tree;
+	union {
+		struct cursor tree;
+		struct seq_cursor seq;
+	};
 	uint8_t kind;
 	uint16_t offset[TREE_CELL_MAX / 2]; /* of each entry in the cell */
 };
@@ -101,7 +106,7 @@ static inline bool kind_is_keyed(uint32_t kind)
 /* What dur_make() and literals can make. */
 static inline bool kind_can_be_made(uint32_t kind)
 {
-	return kind_is_keyed(kind);
+	return kind_is_keyed(kind) || kind == DUR_LIST;
 }
 
 /* "a map", for messages. */

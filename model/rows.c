@@ -281,6 +281,8 @@ static void learn(dur_view *v, struct row *row, uint8_t *cell, uint32_t len)
 	if (!row->is_tree)
 		return;
 	nest_tree_read(cell, &tree);
+	if (row->tree.root.no != tree.root.no)
+		row->tree.finger.dirty = NULL;
 	row->tree.root = tree.root;
 	row->tree.count = tree.count;
 	row->tree.depth = tree.depth;
@@ -583,5 +585,29 @@ void row_gone_range(dur_view *v, struct row *parent, const struct element_key *f
 		next = row->next;
 		if (!row->gone && !(from && is_below(row, from)) && (!to || is_below(row, to)))
 			bury(v, row);
+	}
+}
+
+void row_shift(dur_view *v, struct row *parent, uint64_t from, int64_t by)
+{
+	struct rows *rows = v->rows;
+	struct element_key key = { .bytes = NULL };
+
+	if (!rows_used(v) || by == 0)
+		return;
+	/* All are taken out first: a row may move to where another one was. */
+	for (struct row *row = parent->child; row; row = row->next)
+		if (!row->gone && row->position >= from)
+			unhash(rows, row);
+	for (struct row *row = parent->child; row; row = row->next) {
+		if (row->gone || row->position < from)
+			continue;
+		row->position += (uint64_t)by;
+		key.position = row->position;
+		row->hash = hash_of(parent, &key);
+		struct row **at = &rows->hash[row->hash & (rows->hash_size - 1)];
+		row->hash_next = *at;
+		*at = row;
+		rows->n_hashed++;
 	}
 }

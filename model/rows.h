@@ -98,5 +98,7 @@ void row_gone(dur_view *v, struct row *parent, const struct element_key *key);
 /* The same for what lies from one key (position) up to another, NULL: no bound. */
 void row_gone_range(dur_view *v, struct row *parent, const struct element_key *from,
                     const struct element_key *to);
+/* Items of a list from a position on have moved by `by`. */
+void row_shift(dur_view *v, struct row *parent, uint64_t from, int64_t by);
 
 #endif

@@ -271,9 +271,120 @@ int write_del(dur_view *v, struct row *row, const struct element_key *key)
 		if (rc == 0)
 			rc = row->is_tree ? del_tree(v, row, key) : del_small(v, row, key);
 	} while (rc == WRITE_AGAIN);
-	if (rc == 0)
-		row_gone(v, row, key);
+	if (rc != 0)
+		return rc;
+	row_gone(v, row, key);
+	if (row->kind == DUR_LIST)
+		row_shift(v, row, key->position + 1, -1);
+	return 0;
+}
+
+/* ---- Items of lists ---- */
+
+/* 1: they do not fit, and never will, an embedded list. */
+static int insert_small(dur_view *v, struct row *row, uint64_t at, const struct cell *cells,
+                        size_t n)
+{
+	uint8_t bytes[SMALL_ROOM];
+	struct small_splice splice = { .bytes = bytes, .more = (int)n };
+	struct nest_entry entry;
+
+	for (size_t i = 0; i < n; i++) {
+		if (splice.len + cells[i].len + 2 > sizeof bytes)
+			return 1;
+		splice.len += small_entry(DUR_LIST, NULL, 0, cells[i].bytes, cells[i].len,
+		                          bytes + splice.len);
+		splice.refs |= (cells[i].bytes[0] & NEST_REFS) != 0;
+	}
+	small_nth(row->cell, row->cell_len, (unsigned)at, &entry);
+	splice.from = splice.to = entry.at;
+	return write_small(v, row, &splice);
+}
+
+/* An embedded list becomes a tree, or, if it is empty, the outermost one around it does. */
+static int make_tree(dur_view *v, struct row *row)
+{
+	struct small s;
+	int rc;
+
+	while ((rc = row_find(v, row)) == 0 && !row->is_tree) {
+		struct row *outermost = way_to(row, &s);
+		if (outermost == row && nest_count(row->cell, row->cell_len) == 0)
+			break;
+		rc = grow(v, outermost);
+		if (rc < 0)
+			break;
+	}
 	return rc;
+}
+
+/* A list that is empty and lies in a tree's leaf has this tree from now on. */
+static int take_tree(dur_view *v, struct row *row, const struct tree *tree)
+{
+	uint8_t cell[NEST_TREE_CELL];
+
+	nest_tree_write(cell, &(struct nest_tree){
+		.kind = row->kind, .depth = tree->depth, .placed = v->txn->number,
+		.root = tree->root, .count = tree->count,
+	});
+	return replace(v, row, cell, sizeof cell);
+}
+
+static int insert_tree(dur_view *v, struct row *row, uint64_t at, const struct cell *cells,
+                       size_t n)
+{
+	struct tree fresh = { .class = CLASS_DATA };
+	int rc;
+
+	if (!row->is_tree) {
+		rc = list_insert(&v->txn->dirty, &fresh, 0, cells, n);
+		return rc == 0 ? bar(v, take_tree(v, row, &fresh)) : rc;
+	}
+	rc = row_own(v, row);
+	if (rc < 0)
+		return rc;
+	rc = list_insert(&v->txn->dirty, row_tree(v, row), at, cells, n);
+	row_store(v, row);
+	return rc;
+}
+
+int write_insert(dur_view *v, struct row *row, uint64_t at, const struct cell *cells, size_t n)
+{
+	int rc;
+
+	do {
+		rc = row_find(v, row);
+		if (rc < 0)
+			return rc;
+		rc = row->is_tree ? 1 : insert_small(v, row, at, cells, n);
+	} while (rc == WRITE_AGAIN);
+	if (rc == 1) {
+		rc = make_tree(v, row);
+		if (rc == 0)
+			rc = insert_tree(v, row, at, cells, n);
+	}
+	if (rc == 0)
+		row_shift(v, row, at, (int64_t)n);
+	return rc;
+}
+
+int write_insert_tree(dur_view *v, struct row *row, uint64_t at, struct tree *tree)
+{
+	uint64_t n = tree->count;
+	int rc = make_tree(v, row);
+
+	if (rc == 0 && row->is_tree) {
+		rc = row_own(v, row);
+		if (rc == 0) {
+			rc = seq_insert_tree(&v->txn->dirty, row_tree(v, row), SEQ_LIST, at, tree);
+			row_store(v, row);
+		}
+	} else if (rc == 0) {
+		rc = take_tree(v, row, tree);
+	}
+	if (rc == 0)
+		row_shift(v, row, at, (int64_t)n);
+	return bar(v, rc);
 }
 
 /* ---- Clearing ---- */
@@ -338,15 +449,21 @@ static int key_at(struct place_cursor *c, const struct place *p, uint64_t rank,
 	return 0;
 }
 
-static int clear_keyed(dur_view *v, struct row *row, const struct element_key *from,
+static int clear_tree(dur_view *v, struct row *row, const struct element_key *from,
                        const struct element_key *to, uint64_t *n)
 {
 	int rc = row_own(v, row);
 
 	if (rc < 0)
 		return rc;
-	rc = tree_clear(&v->txn->dirty, row_tree(v, row), from ? from->bytes : NULL,
-	                from ? from->len : 0, to ? to->bytes : NULL, to ? to->len : 0, n);
+	if (row->kind == DUR_LIST)
+		rc = seq_remove(&v->txn->dirty, row_tree(v, row), SEQ_LIST,
+		                from ? from->position : 0,
+		                to ? to->position : row_tree(v, row)->count);
+	else
+		rc = tree_clear(&v->txn->dirty, row_tree(v, row), from ? from->bytes : NULL,
+		                from ? from->len : 0, to ? to->bytes : NULL, to ? to->len : 0,
+		                n);
 	row_store(v, row);
 	return rc == 0 ? write_shrink(v, row) : rc;
 }
@@ -370,12 +487,15 @@ int write_clear(dur_view *v, struct row *row, uint64_t first, uint64_t end, uint
 		return rc;
 	do {
 		*n = end - first;
-		rc = row->is_tree ? clear_keyed(v, row, from, to, n)
+		rc = row->is_tree ? clear_tree(v, row, from, to, n)
 		                  : clear_small(v, row, (unsigned)first, (unsigned)end);
 		if (rc == WRITE_AGAIN && (rc = row_find(v, row)) == 0)
 			rc = WRITE_AGAIN;
 	} while (rc == WRITE_AGAIN);
-	if (rc == 0)
-		row_gone_range(v, row, from, to);
-	return rc;
+	if (rc != 0)
+		return rc;
+	row_gone_range(v, row, from, to);
+	if (row->kind == DUR_LIST)
+		row_shift(v, row, end, -(int64_t)*n);
+	return 0;
 }

@@ -51,6 +51,13 @@ int write_put(dur_view *v, struct row *row, const struct element_key *key, const
               size_t len);
 /* 0, 1: nothing was there. */
 int write_del(dur_view *v, struct row *row, const struct element_key *key);
+/*
+ * Items in front of position `at` of a list, at most its count. What the cells name is the list's then.
+ * They do not lie in pages of the transaction.
+ */
+int write_insert(dur_view *v, struct row *row, uint64_t at, const struct cell *cells, size_t n);
+/* All items of a tree that nobody names; on failure the transaction is barred. */
+int write_insert_tree(dur_view *v, struct row *row, uint64_t at, struct tree *tree);
 /* The entries of ranks [first, end), of which there is one at least. *n: how many they were. */
 int write_clear(dur_view *v, struct row *row, uint64_t first, uint64_t end, uint64_t *n);
 

@@ -36,6 +36,22 @@ wait $follow
 expect "follow: ends after its states" 0 $?
 expect "follow: woken by the commit" "2 hits" "$(sed -n '2s/.*: //p' follow.out)"
 
+"$examples/tasks" add sleep > /dev/null
+"$examples/tasks" first eat > /dev/null
+"$examples/tasks" add rave > /dev/null
+expect "tasks: again" "0 eat
+1 sleep
+2 rave
+3 sleep" "$("$examples/tasks" again 1)"
+expect "tasks: done, from the end" "0 eat
+1 sleep
+2 rave" "$("$examples/tasks" done -1)"
+expect "tasks: done" "0 sleep
+1 rave" "$("$examples/tasks" done 0)"
+expect "tasks: not there" "there is no task 7
+0 sleep
+1 rave" "$("$examples/tasks" done 7)"
+
 yes /index.html | head -n 250 | "$examples/count_lines"
 expect "follow: reads at once what is there" "252 hits" \
 	"$("$examples/follow" /index.html 1 2>&1 | sed 's/.*: //')"

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lists: append, insert, splice. All items are made into cells before the first one is put, so that
+ * a list has all of them or none, and so that items may lie in the list itself.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/refs.h"
+#include "model/collection.h"
+#include "model/range.h"
+#include "model/write.h"
+
+/* ---- Cells on their way into a list ---- */
+
+struct batch {
+	uint8_t *bytes;                 /* of all cells, one after the other */
+	size_t len, cap;
+	struct cell *cells;             /* bytes NULL: not made yet */
+	size_t n;
+};
+
+static int batch_open(struct batch *b, uint64_t n)
+{
+	*b = (struct batch){ 0 };
+	if (n <= SIZE_MAX / sizeof *b->cells)
+		b->cells = calloc(n ? n : 1, sizeof *b->cells);
+	if (!b->cells)
+		return error_system(ENOMEM, "making the items of a list");
+	b->n = n;
+	return 0;
+}
+
+static int batch_room(struct batch *b, size_t len)
+{
+	size_t cap = b->cap ? b->cap : 256;
+	uint8_t *grown;
+
+	while (cap < b->len + len)
+		cap *= 2;
+	if (cap == b->cap)
+		return 0;
+	grown = realloc(b->bytes, cap);
+	if (!grown)
+		return error_system(ENOMEM, "making the items of a list");
+	b->bytes = grown;
+	b->cap = cap;
+	return 0;
+}
+
+/* The i-th cell; where it lies is known only when all are there: until then its offset + 1. */
+static int batch_put(struct batch *b, size_t i, const struct made_cell *m)
+{
+	int rc = batch_room(b, m->len);
+
+	if (rc < 0)
+		return rc;
+	memcpy(b->bytes + b->len, m->bytes, m->len);
+	b->cells[i].bytes = (const uint8_t *)(uintptr_t)(b->len + 1);
+	b->cells[i].len = (uint32_t)m->len;
+	b->len += m->len;
+	return 0;
+}
+
+static void batch_done(struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->cells[i].bytes)
+			b->cells[i].bytes = b->bytes + (uintptr_t)b->cells[i].bytes - 1;
+}
+
+/* failed: what the cells name has found no place. */
+static void batch_close(dur_view *v, struct batch *b, bool failed)
+{
+	for (size_t i = 0; i < b->n && failed; i++) {
+		struct made_cell m = { .len = b->cells[i].len };
+		if (!b->cells[i].bytes)
+			continue;
+		memcpy(m.bytes, b->cells[i].bytes, m.len);
+		cell_unmake(v, &m);
+	}
+	free(b->cells);
+	free(b->bytes);
+}
+
+static int batch_make(dur_view *v, struct batch *b, const dur_value *items, uint64_t n)
+{
+	struct made_cell m;
+	int rc = batch_open(b, n);
+
+	for (uint64_t i = 0; i < n && rc == 0; i++)
+		rc = cell_check(&items[i]);
+	/*
+	 * Scalars first: cloning a collection writes pages of the transaction, in which they may lie.
+	 */
+	for (int collections = 0; collections < 2; collections++)
+		for (uint64_t i = 0; i < n && rc == 0; i++) {
+			if ((items[i].type >= DUR_MAP) != collections)
+				continue;
+			rc = cell_make(v, &items[i], 0, &m);
+			if (rc == 0 && (rc = batch_put(b, i, &m)) < 0)
+				cell_unmake(v, &m);
+		}
+	if (b->cells)
+		batch_done(b);
+	return rc;
+}
+
+/* ---- Positions ---- */
+
+/* The row of a list, and how many items it has. */
+static int list_row(dur_coll c, struct row **row, uint64_t *count)
+{
+	struct place p;
+	int rc;
+
+	if (c.kind != DUR_LIST)
+		return error_set(DUR_E_TYPE, "this is %s: only a list has items by position",
+		                 kind_name(c.kind));
+	rc = row_of(c, row);
+	if (rc == 0)
+		rc = row_find(c.view, *row);
+	if (rc < 0)
+		return rc;
+	row_place(c.view, *row, &p);
+	*count = place_count(&p);
+	return 0;
+}
+
+static int gap_of(int64_t at, uint64_t count, uint64_t *gap)
+{
+	if (at >= 0 ? (uint64_t)at > count : (uint64_t) - (at + 1) >= count)
+		return error_set(DUR_E_RANGE, "position %lld is beyond the list's %llu items",
+		                 (long long)at, (unsigned long long)count);
+	*gap = at >= 0 ? (uint64_t)at : count - 1 - (uint64_t) - (at + 1);
+	return 0;
+}
+
+/* ---- Append, insert ---- */
+
+static int insert(dur_coll c, struct row *row, uint64_t at, const dur_value *items, uint64_t n)
+{
+	struct batch b;
+	int rc = batch_make(c.view, &b, items, n);
+
+	if (rc == 0)
+		rc = write_insert(c.view, row, at, b.cells, b.n);
+	batch_close(c.view, &b, rc < 0);
+	return rc;
+}
+
+static int append(dur_coll c, const dur_value *value)
+{
+	struct made_cell m;
+	struct row *row;
+	uint64_t count;
+	int rc = list_row(c, &row, &count);
+
+	if (rc == 0)
+		rc = cell_make(c.view, value, 0, &m);
+	if (rc < 0)
+		return rc;
+	rc = write_insert(c.view, row, count, &(struct cell){ m.bytes, (uint32_t)m.len }, 1);
+	if (rc < 0)
+		cell_unmake(c.view, &m);
+	return rc;
+}
+
+int dur_append(dur_coll c, const dur_value *value)
+{
+	int rc = collection_begin_write(c);
+
+	return rc < 0 ? rc : collection_end_write(c, append(c, value));
+}
+
+int dur_insert(dur_coll c, int64_t at, const dur_value *items, uint64_t n)
+{
+	struct row *row;
+	uint64_t count, gap = 0;
+	int rc = collection_begin_write(c);
+
+	if (rc < 0)
+		return rc;
+	rc = list_row(c, &row, &count);
+	if (rc == 0 && n && !items)
+		rc = error_set(DUR_E_MISUSE, "dur_insert() needs as many items as it is told");
+	if (rc == 0)
+		rc = gap_of(at, count, &gap);
+	if (rc == 0 && n)
+		rc = insert(c, row, gap, items, n);
+	return collection_end_write(c, rc);
+}
+
+/* ---- Splice ---- */
+
+/* Of a clone, all of which is the caller's: the items that are not wanted are let go of. */
+static int splice_small(dur_view *v, struct row *row, uint64_t at, const struct made_cell *m,
+                        uint64_t first, uint64_t end)
+{
+	struct cell cells[TREE_CELL_MAX / 2];
+	struct nest_entries it;
+	struct nest_entry entry;
+	uint64_t i = 0, n = 0;
+	int rc = 0;
+
+	nest_entries_open(&it, m->bytes, m->len);
+	for (; nest_entries_next(&it, &entry) == 0 && rc == 0; i++) {
+		if (i >= first && i < end)
+			cells[n++] = (struct cell){ entry.cell, entry.cell_len };
+		else if (entry.cell[0] & NEST_REFS)
+			rc = ref_release_cell(&v->txn->dirty, entry.cell, entry.cell_len);
+	}
+	return rc == 0 ? write_insert(v, row, at, cells, n) : rc;
+}
+
+static int splice_tree(dur_view *v, struct row *row, uint64_t at, const struct made_cell *m,
+                       uint64_t first, uint64_t end)
+{
+	struct nest_tree from;
+	struct tree whole = { .class = CLASS_DATA }, part;
+	int rc = 0;
+
+	nest_tree_read(m->bytes, &from);
+	whole.root = from.root;
+	whole.depth = from.depth;
+	whole.count = from.count;
+	part = whole;
+	if (end - first < whole.count) {
+		rc = seq_slice(&v->txn->dirty, &whole, SEQ_LIST, first, end, &part);
+		if (rc == 0)
+			rc = ref_release_cell(&v->txn->dirty, m->bytes, m->len);
+	}
+	return rc == 0 ? write_insert_tree(v, row, at, &part) : rc;
+}
+
+/* From this view: a clone, which costs nothing, is cut to size. */
+static int splice_shared(dur_view *v, struct row *row, uint64_t at, dur_coll src, uint64_t first,
+                         uint64_t end)
+{
+	struct made_cell m;
+	int rc = cell_make_clone(v, src, 0, &m);
+
+	if (rc < 0)
+		return rc;
+	rc = nest_is_tree(m.bytes) ? splice_tree(v, row, at, &m, first, end)
+	                           : splice_small(v, row, at, &m, first, end);
+	if (rc < 0 && !v->txn->dirty.failed)
+		v->txn->dirty.failed = rc; /* what part of it hangs where is not known any more */
+	return rc;
+}
+
+/* From another view: copied, some hundred items at a time. */
+static int splice_copied(dur_view *v, struct row *row, uint64_t at, const struct place *src,
+                         uint64_t first, uint64_t end)
+{
+	enum { STEP = 256 };
+	struct place_cursor c;
+	struct made_cell m;
+	struct cell cell;
+	int rc;
+
+	place_cursor_open(&c, src);
+	rc = place_cursor_nth(&c, first);
+	for (uint64_t i = first; i < end && rc == 0;) {
+		struct batch b;
+		uint64_t n = end - i < STEP ? end - i : STEP;
+		rc = batch_open(&b, n);
+		for (uint64_t k = 0; k < n && rc == 0; k++) {
+			if (src->view->pager.unpack) /* reading what cells name takes its pages' place */
+				rc = place_cursor_nth(&c, i + k);
+			if (rc < 0)
+				break;
+			place_cursor_entry(&c, NULL, NULL, &cell);
+			memcpy(m.bytes, cell.bytes, m.len = cell.len);
+			rc = cell_copy(v, src->view, &m);
+			if (rc == 0)
+				rc = batch_put(&b, k, &m);
+			if (rc == 0 && i + k + 1 < end)
+				rc = place_cursor_next(&c);
+		}
+		if (b.cells)
+			batch_done(&b);
+		if (rc == 0)
+			rc = write_insert(v, row, at, b.cells, n);
+		batch_close(v, &b, rc < 0);
+		i += n;
+		at += n;
+	}
+	if (rc < 0 && !v->txn->dirty.failed)
+		v->txn->dirty.failed = rc;
+	return rc == 1 ? error_set(DUR_E_CORRUPT,
+	                           "the counts of the tree are wrong: run `duramen check`")
+	               : rc;
+}
+
+static int splice(dur_coll c, int64_t at, dur_coll src, const dur_range *range)
+{
+	struct selection s;
+	struct place p;
+	struct row *row;
+	uint64_t count, gap = 0;
+	int rc = list_row(c, &row, &count);
+
+	if (rc == 0)
+		rc = gap_of(at, count, &gap);
+	if (rc == 0)
+		rc = collection_check(src);
+	if (rc == 0 && src.kind != c.kind)
+		rc = error_set(DUR_E_TYPE, "%s cannot be spliced into %s", kind_name(src.kind),
+		               kind_name(c.kind));
+	if (rc == 0)
+		rc = place_open(src, &p);
+	if (rc == 0)
+		rc = range_select(&p, range, &s);
+	if (rc == 0 && s.reverse)
+		rc = error_set(DUR_E_MISUSE, "dur_splice() copies in order: DUR_REVERSE does not go "
+		                             "with it");
+	if (rc < 0 || s.first == s.end)
+		return rc;
+	if (src.view != c.view)
+		return splice_copied(c.view, row, gap, &p, s.first, s.end);
+	return splice_shared(c.view, row, gap, src, s.first, s.end);
+}
+
+int dur_splice(dur_coll c, int64_t at, dur_coll src, const dur_range *range)
+{
+	int rc = collection_begin_write(c);
+
+	return rc < 0 ? rc : collection_end_write(c, splice(c, at, src, range));
+}
