@@ -40,7 +40,118 @@ done
 ok "create below" "" create below
 ok "load what was dumped below a path" "" load below below.ndjson
 is "it is the same" "$("$DURAMEN" get docs /doc)" "$("$DURAMEN" get below "")"
-awk 'BEGIN { for (i = 0; i < 10000; i++) printf "{\"a\":"; printf "1"; for (i = 0; i < 10000; i++) printf "}"; print "" }' > deep.json
+
+# ---- Lists ----
+
+list='[1,[2,[],["é",{"a":[]}]],{"b":[null,{"~s":[1]}]},{"~k":[[1,[true]]]}]'
+ok "put a list" "" put docs /list "$list"
+ok "get it" "$list" get docs /list
+ok "get from the front" '[2,[],["é",{"a":[]}]]' get docs /list/1
+ok "get deep in it" '{"a":[]}' get docs /list/1/2/1
+ok "append" "" put docs /list/- '"last"'
+ok "it is the last" '"last"' get docs /list/4
+ok "set" "" put docs /list/1/0 '[]'
+ok "get what was set" '[[],[],["é",{"a":[]}]]' get docs /list/1
+ok "del of a list" "" del docs /list/0
+ok "get what is left of it" '[[[],[],["é",{"a":[]}]],{"b":[null,{"~s":[1]}]},{"~k":[[1,[true]]]},"last"]' get docs /list
+ok "it was as it was" "$list" get docs /list --at -3
+run get docs /list/9
+is "get behind the last" 1 "$status"
+ok "scan of a list" '{"key":0,"value":"é"}
+{"key":1,"value":{"a":[]}}' scan docs /list/0/2
+ok "tree of a list" "/list: list, 4 entries, 26 B
+├─ 0: list, 3 entries, 3 B
+│  ├─ 0: list, 0 entries, 0 B
+│  ├─ 1: list, 0 entries, 0 B
+│  └─ 2: list, 2 entries, 3 B
+│     ├─ 0: \"é\"
+│     └─ 1: map, 1 entry, 1 B
+│        └─ a: list, 0 entries, 0 B
+├─ 1: map, 1 entry, 10 B
+│  └─ b: list, 2 entries, 9 B
+│     ├─ 0: null
+│     └─ 1: set, 1 entry, 8 B
+│        └─ 1
+├─ 2: map, 1 entry, 9 B
+│  └─ 1: list, 1 entry, 1 B
+│     └─ 0: true
+└─ 3: \"last\"" tree docs /list
+seq -s , 1 100000 | sed 's/.*/[&]/' > numbers.json
+stdin=numbers.json ok "put 100,000 numbers" "" put docs /numbers -
+"$DURAMEN" get docs /numbers > numbers.out
+is "get 100,000 numbers" "" "$(cmp numbers.json numbers.out 2>&1)"
+ok "get one of them" 77778 get docs /numbers/77777
+
+# ---- The package index of this machine ----
+
+packages() { # records of fields as entries of nested lists and maps
+	awk 'function text(s) {
+		gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); gsub(/\t/, "\\t", s)
+		return "\"" s "\""
+	}
+	function relations(s,   i, j, n, m, all, one, out) { # "a (>= 1) | b, c": [["a (>= 1)","b"],["c"]]
+		n = split(s, all, / *, */)
+		out = "["
+		for (i = 1; i <= n; i++) {
+			m = split(all[i], one, / *\| */)
+			out = out (i > 1 ? ",[" : "[")
+			for (j = 1; j <= m; j++)
+				out = out (j > 1 ? "," : "") text(one[j])
+			out = out "]"
+		}
+		return out "]"
+	}
+	BEGIN { RS = ""; FS = "\n" }
+	{
+		fields = ""; more = 0
+		for (i = 1; i <= NF; i++) {
+			if ($i ~ /^[ \t]/) {
+				fields = fields (more ? "," : ",\"" name " lines\":[") text(substr($i, 2))
+				more = 1
+				continue
+			}
+			if (more)
+				fields = fields "]"
+			more = 0
+			colon = index($i, ":")
+			name = substr($i, 1, colon - 1); value = substr($i, colon + 1)
+			sub(/^ /, "", value)
+			if (name == "Package") id = value
+			if (name == "Version") version = value
+			if (name ~ /^(Size|Installed-Size)$/) value = value + 0
+			else if (name ~ /^(Pre-)?Depends$|^Recommends$|^Suggests$/) value = relations(value)
+			else value = text(value)
+			fields = fields (fields == "" ? "" : ",") "\"" name "\":" value
+		}
+		if (more)
+			fields = fields "]"
+		print "{\"key\":" text(id "=" version "#" NR) ",\"value\":{" fields "}}"
+	}'
+}
+if [ -e /var/lib/dpkg/status ]; then
+	if [ "${DURAMEN_SLOW:-}" = 1 ] && command -v apt-cache > /dev/null; then
+		apt-cache dumpavail
+	else
+		cat /var/lib/dpkg/status
+	fi | packages > packages.ndjson
+	ok "create packages" "" create packages
+	ok "load packages" "" load packages packages.ndjson
+	"$DURAMEN" dump packages > packages.out
+	jq -cS . packages.ndjson | LC_ALL=C sort > given.txt
+	jq -cS . packages.out | LC_ALL=C sort > stored.txt
+	is "packages: as many as there are" "$(grep -c . packages.ndjson)" "$("$DURAMEN" scan packages --count)"
+	is "packages: they come back as they were" "" "$(cmp given.txt stored.txt 2>&1)"
+	ok "create packages-json" "" create packages-json
+	"$DURAMEN" get packages "" > packages.json
+	ok "load all of them as one document" "" load packages-json --format json packages.json
+	"$DURAMEN" dump packages-json | cmp -s packages.out -
+	is "packages: the same again" 0 $?
+	ok "check packages" "packages is sound" check packages
+fi
+
+# ---- Deep, large, wrong ----
+
+awk 'BEGIN { for (i = 0; i < 5000; i++) printf "{\"a\":["; printf "1"; for (i = 0; i < 5000; i++) printf "]}"; print "" }' > deep.json
 stdin=deep.json ok "put 10,000 levels" "" put docs /deep -
 "$DURAMEN" get docs /deep > deep.out
 is "get 10,000 levels" "" "$(cmp deep.json deep.out 2>&1)"

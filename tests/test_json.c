@@ -626,8 +626,6 @@ END_TEST
 
 /* ---- Documents in a store ---- */
 
-enum { LISTS = 0 };
-
 struct texts {
 	char *given, *kept; /* members in any order; as they come back */
 };
@@ -731,7 +729,7 @@ static struct texts random_document(uint64_t *state, unsigned depth)
 			parts[i] = random_member(state, depth - 1, i, true);
 		return joined(state, parts, n, "{\"~k\":[", "]}", true);
 	}
-	if (LISTS && shape == 3) {
+	if (shape == 3) {
 		for (size_t i = 0; i < n; i++)
 			parts[i] = random_document(state, depth - 1);
 		return joined(state, parts, n, "[", "]", false);

@@ -30,10 +30,11 @@ const struct command cmd_dump = {
 	.summary = "print everything in a form that load reads",
 	.operands = { "PREFIX", "PATH" },
 	.required = 1,
-	.about = "Prints all entries of one state. What load makes of it is exactly the same,\n"
-		 "in every format and for every type.",
+	.about = "Prints all entries of one state, or those of the collection at PATH. What load\n"
+		 "makes of it is exactly the same, in every format and for every type.",
 	.options = options,
 	.examples = "  duramen dump demo > demo.ndjson\n"
+		    "  duramen dump demo /users > users.ndjson\n"
 		    "  duramen dump demo --format tsv --at -1 > yesterday.tsv\n"
 		    "  duramen dump demo | duramen load copy -",
 	.run = run,
