@@ -620,6 +620,25 @@ int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uin
  * Cost: a get and a put; of collections, both are read.
  */
 int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const dur_value *value);
+/* What dur_apply() does; the value's type and the operand's must allow it. */
+enum dur_op {
+	DUR_ADD = 1,    /* integers of any size, exactly; doubles. The two may be mixed: a double. */
+	DUR_MIN,        /* the lower, DUR_MAX the higher of two integers, or two of one type, in the */
+	DUR_MAX,        /* order of dur_compare(); not of tuples */
+	DUR_AND,        /* of two DUR_INT, bit by bit (two's complement), or of two DUR_BOOL */
+	DUR_OR,
+	DUR_XOR,
+	DUR_APPEND      /* strings, or bytes: the operand goes behind the value */
+};
+/*
+ * Changes the value at key: it becomes op of itself and operand, with its own tag. Where nothing is,
+ * it becomes operand. *result, if result is not NULL: the new value.
+ * Lives: *result borrows, as from dur_get().
+ * Errors: DUR_E_TYPE (the types do not allow it, or a collection is there), DUR_E_MISUSE (no such op).
+ * Cost: a get and a put; DUR_APPEND writes the whole value anew.
+ */
+int dur_apply(dur_coll c, const dur_value *key, uint32_t op, const dur_value *operand,
+              dur_value *result);
 /*
  * Removes the entry at key. DUR_NONE: nothing was there; this does not bar the commit.
  * Cost: O(log n).

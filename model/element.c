@@ -153,6 +153,14 @@ static int no_element(void)
 	                 "the path leads to the collection itself: name an element of it");
 }
 
+int element_reach(dur_coll c, const dur_value *key, struct row **row, struct element_key *k)
+{
+	bool self;
+	int rc = collection_reach(c, key, false, row, k, &self);
+
+	return rc == 0 && self ? no_element() : rc;
+}
+
 /* A list has no gaps: behind its last item stands the next, nothing beyond. */
 static int check_position(dur_view *v, struct row *row, const struct element_key *k)
 {
@@ -176,7 +184,7 @@ static inline bool is_flat(dur_coll c, const dur_value *key, const dur_value *va
 
 static int put_flat(dur_coll c, const dur_value *key, const dur_value *value)
 {
-	struct made_cell m = { .len = 0 };
+	struct made_cell m;
 	struct element_key k;
 	dur_view *v = c.view;
 	int rc;
@@ -195,11 +203,12 @@ static int put_flat(dur_coll c, const dur_value *key, const dur_value *value)
 }
 
 /* Into the collection of a row, at its key. A set takes no value. */
-static int put_at(dur_view *v, struct row *row, const struct element_key *k, const dur_value *value)
+int element_put(dur_view *v, struct row *row, const struct element_key *k, const dur_value *value)
 {
-	struct made_cell m = { .len = 0 };
+	struct made_cell m;
 	int rc = check_position(v, row, k);
 
+	m.len = 0;
 	if (rc < 0)
 		return rc;
 	if (kind_is_set(row->kind)) {
@@ -222,15 +231,12 @@ static int put(dur_coll c, const dur_value *key, const dur_value *value)
 {
 	struct element_key k;
 	struct row *row;
-	bool self;
 	int rc;
 
 	if (likely(is_flat(c, key, value)))
 		return put_flat(c, key, value);
-	rc = collection_reach(c, key, false, &row, &k, &self);
-	if (rc == 0 && self)
-		rc = no_element();
-	return rc == 0 ? put_at(c.view, row, &k, value) : rc;
+	rc = element_reach(c, key, &row, &k);
+	return rc == 0 ? element_put(c.view, row, &k, value) : rc;
 }
 
 int dur_put(dur_coll c, const dur_value *key, const dur_value *value)
@@ -246,7 +252,6 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
 	struct element_key k;
 	struct row *row;
 	struct place p;
-	bool self;
 	int rc;
 
 	/* plain bytes under plain bytes: nothing about them can be refused */
@@ -258,9 +263,7 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
 		rc = place_open(c, &p);
 		return rc == 0 && (rc = place_key(&p, key, &k)) == 0 ? cell_check(value) : rc;
 	}
-	rc = collection_reach(c, key, false, &row, &k, &self);
-	if (rc == 0 && self)
-		rc = no_element();
+	rc = element_reach(c, key, &row, &k);
 	if (rc == 0)
 		rc = check_position(c.view, row, &k);
 	if (rc == 0 && kind_is_set(row->kind))
@@ -303,11 +306,8 @@ static int swap(dur_coll c, const dur_value *key, const dur_value *expected, con
 	struct row *row;
 	struct place p;
 	struct cell cell;
-	bool self;
-	int rc = collection_reach(c, key, false, &row, &k, &self);
+	int rc = element_reach(c, key, &row, &k);
 
-	if (rc == 0 && self)
-		rc = no_element();
 	if (rc < 0)
 		return rc;
 	if (!value && !kind_is_set(row->kind))
@@ -323,7 +323,7 @@ static int swap(dur_coll c, const dur_value *key, const dur_value *expected, con
 		if (rc != 0)
 			return rc;
 	}
-	return put_at(c.view, row, &k, value);
+	return element_put(c.view, row, &k, value);
 }
 
 int dur_swap(dur_coll c, const dur_value *key, const dur_value *expected, const dur_value *value)
@@ -362,11 +362,8 @@ static int add(dur_coll set, const dur_value *member)
 	struct row *row;
 	struct place p;
 	struct cell cell;
-	bool self;
-	int rc = collection_reach(set, member, false, &row, &k, &self);
+	int rc = element_reach(set, member, &row, &k);
 
-	if (rc == 0 && self)
-		rc = no_element();
 	if (rc == 0 && !kind_is_set(row->kind))
 		rc = error_set(DUR_E_TYPE, "this is %s: dur_add() puts members into sets",
 		               kind_name(row->kind));
@@ -376,7 +373,7 @@ static int add(dur_coll set, const dur_value *member)
 	rc = place_get(&p, &k, &cell);
 	if (rc <= 0)
 		return rc < 0 ? rc : DUR_NONE;
-	return put_at(set.view, row, &k, NULL);
+	return element_put(set.view, row, &k, NULL);
 }
 
 int dur_add(dur_coll set, const dur_value *member)

@@ -208,11 +208,12 @@ static int insert(dur_view *v, struct building *b, const struct element_key *key
 {
 	uint8_t cell[SMALL_ROOM];
 	struct small_out out = { .cell = cell, .room = sizeof cell };
-	struct made_cell old = { .len = 0 };
+	struct made_cell old;
 	struct nest_entry entry;
 	struct small s;
 	int rc = small_find(b->cell, b->len, key->bytes, key->len, &entry, NULL);
 
+	old.len = 0;
 	if (rc == 0 && entry.cell_len)
 		memcpy(old.bytes, entry.cell, old.len = entry.cell_len);
 	small_open(&s, b->cell, b->len);
@@ -272,12 +273,13 @@ static int step(dur_view *v, struct building **top)
 	struct building *b = *top;
 	bool map = !kind_is_set(b->kind) && b->kind != DUR_LIST;
 	const dur_value *value = &b->items[b->next + map];
-	struct made_cell m = { .len = 0 };
+	struct made_cell m;
 	struct element_key key;
 	int rc;
 
 	if (!kind_is_set(b->kind) && value->type & DUR_LITERAL)
 		return begin(value, top);
+	m.len = 0;
 	rc = item_key(b, &key);
 	if (rc == 0 && !kind_is_set(b->kind))
 		rc = cell_make(v, value, key.len, &m);

@@ -25,12 +25,10 @@ int cell_make_scalar(dur_view *v, const dur_value *value, size_t key_len, struct
 		m->len = value->len + 1;
 		return 0;
 	}
-	if (value_cell_bound(value) <= room)
-		return value_encode(value, m->bytes, room, &m->len);
-	rc = value_encode(value, m->bytes, room, &m->len); /* the bound is generous */
+	rc = value_encode(value, m->bytes, room, &n);
+	m->len = rc == 0 ? n : 0;
 	if (rc != -ENOSPC)
 		return rc;
-	m->len = 0;
 	rc = value_head(value, &v->arena, head, &n, &payload, &bytes);
 	if (rc == 0)
 		rc = run_write(&v->txn->dirty, payload, bytes, &run);

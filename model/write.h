@@ -46,6 +46,11 @@ void cell_unmake(dur_view *v, struct made_cell *m);
 /* An embedded collection that is longer than may stand beside this key becomes a tree. */
 int cell_fit(dur_view *v, size_t key_len, struct made_cell *m);
 
+/* element.c: a value into the collection of a row. A set takes none. */
+int element_put(dur_view *v, struct row *row, const struct element_key *key, const dur_value *value);
+/* Where a writing call with a key leads to; "" is refused. */
+int element_reach(dur_coll c, const dur_value *key, struct row **row, struct element_key *k);
+
 /* Puts a cell at a key, whose entry it replaces; of a list at a position that is there. */
 int write_put(dur_view *v, struct row *row, const struct element_key *key, const uint8_t *cell,
               size_t len);
