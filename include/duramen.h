@@ -782,6 +782,41 @@ int dur_nth(dur_coll c, int64_t n, dur_value *key, dur_value *value);
  */
 int dur_clear(dur_coll c, const dur_range *r, uint64_t *n);
 
+/* Which members dur_combine() gives. */
+enum dur_combination {
+	DUR_UNION = 1,          /* those of any */
+	DUR_INTERSECTION,       /* of all */
+	DUR_DIFFERENCE,         /* of the first and of no other */
+	DUR_EITHER              /* of an odd number of them */
+};
+/*
+ * Opens an iterator over members of n sets, or keys of maps, in order: dur_next() gives them as keys,
+ * with the value that the first of the maps which has the key has there, of sets the member itself. The
+ * collections are of any views that this thread uses, typed all of them or raw all of them, embedded or
+ * not. r as for dur_scan(): its bounds are keys, its part is cut by the first one's counts, skip and
+ * limit count what comes out. Through writes in a transaction it goes on behind the last key it gave.
+ * dur_left() counts ahead.
+ * Lives: until dur_iter_close() or the close of the first one's view; once another's view is closed its
+ * steps answer DUR_E_STALE.
+ * Errors: DUR_E_TYPE (a list or a rope; typed and raw ones), DUR_E_MISUSE (no such combination, n is 0
+ * or more than 64), those of dur_scan().
+ * Cost: a step for each member that some of them have. What does not match is leapt over, O(log n) a
+ * leap: an intersection costs what its smallest collection does.
+ * Source of the idea: Demaine, Lopez-Ortiz, Munro, "Adaptive set intersections, unions, and
+ * differences", SODA 2000.
+ */
+int dur_combine(uint32_t how, const dur_coll *sets, uint32_t n, const dur_range *r, dur_iter **it);
+/*
+ * Puts all that an iterator over entries still gives into a collection of a transaction: keys into a set,
+ * entries into a map; the iterator is then at its end. What it gives may come from the same
+ * transaction, and from into itself, where it then also meets what was put, behind its place. *n, if n is
+ * not NULL: how many.
+ * A failure leaves what was put before it, and bars the commit.
+ * Errors: those of dur_next() and dur_put().
+ * Cost: as dur_put_many(): in ascending order it leaves full pages.
+ */
+int dur_collect(dur_iter *it, dur_coll into, uint64_t *n);
+
 /* ======== History ========
  *
  *	if ((rc = dur_resolve(p, "2026-11-20T10:00:00Z", &state)) == 0)

@@ -29,6 +29,7 @@ struct dur_iter {
 	bool open;
 	bool own_view;   /* of changes: nobody else has its view, which is closed with it */
 	const struct change_kind *kind; /* NULL: over entries, and all below is of those alone */
+	const struct entry_kind *entries; /* of entries that are put together: kind is its frame */
 	void *changes;
 	bool reverse;
 	bool placed;     /* the cursor stands at the next entry to give */
@@ -96,6 +97,7 @@ static dur_iter *iter_take(dur_view *v)
 	it->open = true;
 	it->own_view = false;
 	it->kind = NULL;
+	it->entries = NULL;
 	it->resume = FROM_START;
 	it->next = v->iters;
 	v->iters = it;
@@ -133,7 +135,7 @@ static int iter_check(const dur_iter *it, bool changes)
 		return error_set(DUR_E_FORKED, "this iterator belongs to the parent process");
 	if (!it->open || it->stamp != it->view->stamp)
 		return error_set(DUR_E_STALE, "this iterator, or its view, has been closed");
-	if (changes != (it->kind != NULL))
+	if (changes != (it->kind && !it->entries))
 		return error_set(DUR_E_MISUSE, "this iterator is over %s gives the next one",
 		                 changes ? "entries: dur_next()" : "changes: dur_next_change()");
 	return 0;
@@ -336,6 +338,16 @@ static int give_other(dur_iter *it, const void *bytes, size_t len, const struct 
 	return rc;
 }
 
+static int next_slow(dur_iter *it, dur_value *key, dur_value *value)
+{
+	int rc = iter_check(it, false);
+
+	if (rc < 0)
+		return rc;
+	key_arena_reset(&it->arena);
+	return it->entries->next(it->changes, &it->arena, key, value);
+}
+
 int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 {
 	struct cell cell;
@@ -346,7 +358,7 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 
 	if (unlikely(!it || !it->open || it->kind || it->stamp != it->view->stamp ||
 	             it->view->generation != registry_generation))
-		return iter_check(it, false);
+		return next_slow(it, key, value);
 	v = it->view;
 	if (unlikely(it->writes != v->writes)) {
 		rc = place_again(it);
@@ -389,6 +401,8 @@ int dur_seek(dur_iter *it, const dur_value *key)
 	bool self;
 	int rc = iter_check(it, false);
 
+	if (rc == 0 && it->entries)
+		return it->entries->seek(it->changes, key);
 	if (rc == 0)
 		rc = collection_check(it->coll);
 	if (rc == 0)
@@ -429,6 +443,8 @@ int dur_left(dur_iter *it, uint64_t *n)
 
 	if (rc == 0 && !n)
 		rc = error_set(DUR_E_MISUSE, "dur_left() needs a place for the number");
+	if (rc == 0 && it->entries)
+		return it->entries->left(it->changes, n);
 	if (rc == 0 && it->writes != it->view->writes)
 		rc = place_again(it);
 	if (rc == 0)
@@ -454,6 +470,15 @@ int iter_open_changes(dur_view *v, bool own_view, const struct change_kind *kind
 	it->changes = changes;
 	*out = it;
 	return 0;
+}
+
+int iter_open_entries(dur_view *v, const struct entry_kind *kind, void *entries, dur_iter **out)
+{
+	int rc = iter_open_changes(v, false, &kind->frame, entries, out);
+
+	if (rc == 0)
+		(*out)->entries = kind;
+	return rc;
 }
 
 int dur_next_change(dur_iter *it, dur_change *change)

@@ -35,4 +35,16 @@ struct change_kind {
 int iter_open_changes(dur_view *v, bool own_view, const struct change_kind *kind, void *changes,
                       dur_iter **it);
 
+/* Iterators over entries that are put together from others (dur_combine()). */
+struct entry_kind {
+	/* As dur_next(); memory in the arena lasts until the next step. */
+	int (*next)(void *entries, struct key_arena *arena, dur_value *key, dur_value *value);
+	int (*seek)(void *entries, const dur_value *key);
+	int (*left)(void *entries, uint64_t *n);
+	struct change_kind frame; /* its end() */
+};
+
+/* As iter_open_changes(), of a view of the user's. */
+int iter_open_entries(dur_view *v, const struct entry_kind *kind, void *entries, dur_iter **it);
+
 #endif

@@ -38,6 +38,16 @@ static int keyed_nth(struct place_cursor *c, uint64_t n)
 	return cursor_nth(&c->tree, n);
 }
 
+static int keyed_seek(struct place_cursor *c, const uint8_t *key, size_t len)
+{
+	return cursor_seek(&c->tree, key, len);
+}
+
+static int keyed_seek_before(struct place_cursor *c, const uint8_t *key, size_t len)
+{
+	return cursor_seek_before(&c->tree, key, len);
+}
+
 static int keyed_next(struct place_cursor *c)
 {
 	return cursor_next(&c->tree);
@@ -199,6 +209,36 @@ static int small_cursor_nth(struct place_cursor *c, uint64_t n)
 	return nest_entries_next(&it, &c->entry);
 }
 
+/* How many entries are below the key. */
+static uint32_t small_below(struct place_cursor *c, const uint8_t *key, size_t len)
+{
+	uint32_t low = 0, high = c->n;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+		small_cursor_nth(c, mid);
+		size_t n = c->entry.key_len, shorter = n < len ? n : len;
+		int order = memcmp(c->entry.key, key, shorter);
+		if (order < 0 || (order == 0 && n < len))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int small_cursor_seek(struct place_cursor *c, const uint8_t *key, size_t len)
+{
+	return small_cursor_nth(c, small_below(c, key, len));
+}
+
+static int small_cursor_seek_before(struct place_cursor *c, const uint8_t *key, size_t len)
+{
+	uint32_t below = small_below(c, key, len);
+
+	return below ? small_cursor_nth(c, below - 1) : 1;
+}
+
 static int small_cursor_next(struct place_cursor *c)
 {
 	return small_cursor_nth(c, (uint64_t)c->at + 1);
@@ -224,14 +264,16 @@ static void small_cursor_entry(struct place_cursor *c, const void **key, size_t 
 const struct form_ops form_ops[] = {
 	[FORM_KEYED] = {
 		.get = keyed_get, .rank = keyed_rank,
-		.open = keyed_open, .nth = keyed_nth, .next = keyed_next, .prev = keyed_prev,
+		.open = keyed_open, .nth = keyed_nth, .seek = keyed_seek,
+		.seek_before = keyed_seek_before, .next = keyed_next, .prev = keyed_prev,
 		.entry = keyed_entry,
 		.own = keyed_own, .put = keyed_put, .del = keyed_del,
 		.grow = small_grow_keyed, .shrink = small_shrink_keyed,
 	},
 	[FORM_SMALL] = {
 		.get = small_get, .rank = small_rank,
-		.open = small_cursor_open, .nth = small_cursor_nth, .next = small_cursor_next,
+		.open = small_cursor_open, .nth = small_cursor_nth, .seek = small_cursor_seek,
+		.seek_before = small_cursor_seek_before, .next = small_cursor_next,
 		.prev = small_cursor_prev, .entry = small_cursor_entry,
 	},
 	[FORM_LIST] = {

@@ -57,6 +57,9 @@ struct form_ops {
 	int (*rank)(const struct place *p, const struct element_key *key, uint64_t *rank);
 	void (*open)(struct place_cursor *c, const struct place *p);
 	int (*nth)(struct place_cursor *c, uint64_t n);
+	/* To the first entry not below the key, or the last one below it. 0, 1: there is none. */
+	int (*seek)(struct place_cursor *c, const uint8_t *key, size_t len);
+	int (*seek_before)(struct place_cursor *c, const uint8_t *key, size_t len);
 	int (*next)(struct place_cursor *c);
 	int (*prev)(struct place_cursor *c);
 	/* key or cell may be NULL; of lists key is NULL afterwards. */
