@@ -708,7 +708,8 @@ static int publish_mine(struct commit *c)
  * What async commits retire is not reused before a flush. Where few states are kept, that is all
  * that keeps the file from growing: then who holds back too much waits for the disk (1,000 random
  * puts a commit on a million entries made a file of 16 times its data otherwise). Where all are
- * kept it changes nothing.
+ * kept, or those of a longer time than lies between two flushes, it changes nothing: the pages are
+ * not free anyway.
  */
 static bool holds_much(struct store *store)
 {
@@ -717,7 +718,7 @@ static bool holds_much(struct store *store)
 	pthread_mutex_lock(&store->mutex);
 	much = store->held_pages > HELD_PAGES &&
 	       store->held_pages > store->head.state.live_pages / 4 &&
-	       history_keep_last(store->head.state.keep) != 0;
+	       history_lets_go(store->head.state.keep, store->async_ms);
 	pthread_mutex_unlock(&store->mutex);
 	return much;
 }

@@ -118,6 +118,11 @@ int  history_retained_between(struct history *history, uint64_t birth, uint64_t 
 /* How many states the policy's range is bounded by; 0: no such bound. */
 uint64_t history_keep_last(const char *keep);
 /*
+ * Whether states leave the range before a flush every so often has made them durable: by number, or
+ * by a time that is shorter.
+ */
+bool history_lets_go(const char *keep, uint32_t flush_ms);
+/*
  * What retention has let go of is not free yet, or there is more to let go of: commits that hold nothing
  * else (store_maintain()) go on with it.
  */

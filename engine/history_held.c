@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pins hold back, by who holds them, and what names do. Only pages that retention has let go of count: those that
- * died at or before the oldest retained state, and the system's own, which retention does not keep.
- * Dead lists of later deaths are not looked at, so this costs about what a writer's start does.
+ * What pins hold back, by who holds them, and what names do. Only pages that retention has let go
+ * of count: those that died at or before the oldest retained state, and the system's own, which
+ * retention does not keep. Dead lists of later deaths are not looked at, so this costs about what a
+ * writer's start does.
  */
 #include "engine/history_private.h"
 
@@ -14,10 +15,10 @@
 #include "internal/error.h"
 
 struct held {
-	const struct store_holding *pins;       /* sorted by state */
+	const struct store_holding *pins; /* sorted by state */
 	size_t n;
-	uint64_t oldest;                        /* retained */
-	uint64_t *pages;                        /* by holder */
+	uint64_t oldest; /* retained */
+	uint64_t *pages; /* by holder */
 	struct history *history;
 	int rc;
 };
@@ -100,7 +101,10 @@ int history_held(struct file *file, const struct record *newest, struct store_ho
 {
 	const struct pager pager = { .file = file };
 	struct held held = {
-		.pins = pins, .n = n, .oldest = newest->state.oldest, .pages = pages,
+		.pins = pins,
+		.n = n,
+		.oldest = newest->state.oldest,
+		.pages = pages,
 	};
 	struct history *h = NULL;
 	int rc = history_open(file, &h);
@@ -163,8 +167,10 @@ static void alone_queue(struct alone *a, const struct queue *q)
 static int held_alone(struct history *h, struct alone *a)
 {
 	const struct pager pager = { .file = h->file };
-	const struct kept_range mine = { .holder_from = a->state, .holder_to = a->next,
-		.born_after = a->previous, .born_until = a->state };
+	const struct kept_range mine = { .holder_from = a->state,
+		                         .holder_to = a->next,
+		                         .born_after = a->previous,
+		                         .born_until = a->state };
 	int rc = history_each_kept(&pager, &h->tree, &mine, alone_kept, a);
 
 	alone_queue(a, &h->kept);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading states of the past, through a newest state that the caller has pinned: first along the records
- * back to the last fold, then in the state index of the system tree. Below the range only kept states
- * count; of those that left it since the fold, history_keeps() says which they are.
+ * Reading states of the past, through a newest state that the caller has pinned: first along the
+ * records back to the last fold, then in the state index of the system tree. Below the range only
+ * kept states count; of those that left it since the fold, history_keeps() says which they are.
  */
 #include "engine/history_read.h"
 
@@ -21,10 +21,14 @@ static int gone(const struct record *newest, uint64_t number)
 		return error_set(DUR_E_GONE, "state %llu does not exist yet; the newest is %llu",
 		                 (unsigned long long)number, (unsigned long long)s->number);
 	if (number < s->oldest)
-		return error_set(DUR_E_GONE, "state %llu is no longer retained (policy %s); `duramen log` "
-		                 "lists what there is", (unsigned long long)number, s->keep);
-	return error_set(DUR_E_GONE, "state %llu was never committed, or changed no data; `duramen log` "
-	                 "lists what there is", (unsigned long long)number);
+		return error_set(DUR_E_GONE,
+		                 "state %llu is no longer retained (policy %s); `duramen log` "
+		                 "lists what there is",
+		                 (unsigned long long)number, s->keep);
+	return error_set(DUR_E_GONE,
+	                 "state %llu was never committed, or changed no data; `duramen log` "
+	                 "lists what there is",
+	                 (unsigned long long)number);
 }
 
 /* The record before *at, without its lists. */
@@ -45,7 +49,8 @@ void history_complete(const struct record *newest, struct state *out)
 
 /* ---- The records since the fold, newest first ---- */
 
-static int decide(struct steps *steps, uint64_t number, int64_t time_ns, int64_t next_ns, bool *retained)
+static int decide(struct steps *steps, uint64_t number, int64_t time_ns, int64_t next_ns,
+                  bool *retained)
 {
 	int rc = 0;
 
@@ -76,7 +81,8 @@ int history_step(struct steps *steps, bool *retained)
 			return rc;
 		steps->begun = true;
 	} while (steps->at.state.flags & STATE_MAINTENANCE);
-	rc = decide(steps, steps->at.state.number, steps->at.state.time_ns, steps->next_ns, retained);
+	rc = decide(steps, steps->at.state.number, steps->at.state.time_ns, steps->next_ns,
+	            retained);
 	steps->has_next = true;
 	steps->next_ns = steps->at.state.time_ns;
 	return rc;
@@ -119,7 +125,8 @@ int history_index_open(struct steps *steps, struct index **out)
 		rc = history_state_rank(index, steps->newest->state.oldest, &index->low);
 	if (rc == 0)
 		rc = tree_rank(&pager, tree, key, history_key(key, KEY_STATE + 1, 0), &index->high);
-	if (rc >= 0 && (index->gap < index->first || index->low < index->gap || index->high < index->low))
+	if (rc >= 0 &&
+	    (index->gap < index->first || index->low < index->gap || index->high < index->low))
 		rc = history_damaged("the state index");
 	if (rc < 0) {
 		free(index);
@@ -147,7 +154,9 @@ static int index_at(struct index *index, uint64_t rank, struct state *out)
 	return rc < 0 ? rc : rc == 1 ? history_damaged("the state index") : index_entry(index, out);
 }
 
-/* The entry, and whether it is retained; the time of the one after it decides of those that left. */
+/*
+ * The entry, and whether it is retained; the time of the one after it decides of those that left.
+ */
 int history_index_look(struct index *index, uint64_t rank, struct state *out, bool *retained)
 {
 	struct steps *steps = index->steps;
@@ -212,7 +221,8 @@ int history_find(struct file *file, const struct record *newest, uint64_t number
 	return rc;
 }
 
-int history_find_time(struct file *file, const struct record *newest, int64_t time_ns, uint64_t *number)
+int history_find_time(struct file *file, const struct record *newest, int64_t time_ns,
+                      uint64_t *number)
 {
 	struct steps steps = { .file = file, .newest = newest };
 	struct index *index;
@@ -345,7 +355,8 @@ static int list_records_upward(struct listing *l, uint64_t from)
 		if (!retained)
 			continue;
 		if (k == room) {
-			struct state *grown = realloc(recent, (room = room * 2 + 64) * sizeof *grown);
+			struct state *grown =
+				realloc(recent, (room = room * 2 + 64) * sizeof *grown);
 			if (!grown) {
 				rc = error_system(ENOMEM, "listing states");
 				break;

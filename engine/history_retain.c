@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which states are retained: all of a range [oldest, newest], which all, last: and for: bound, and below it
- * those *kept* by a name or by every:. The range only ever moves on. A state that leaves it is looked at
- * once: it is kept if it has a name or is the last of its interval, which is certain by then, for the next
- * one is there. So a commit costs what leaves with it, whatever is kept.
+ * Which states are retained: all of a range [oldest, newest], which all, last: and for: bound, and
+ * below it those *kept* by a name or by every:. The range only ever moves on. A state that leaves
+ * it is looked at once: it is kept if it has a name or is the last of its interval, which is
+ * certain by then, for the next one is there. So a commit costs what leaves with it, whatever is
+ * kept.
  *
- * The state index is the set of kept states: as of the fold, what 'S' holds below kept_below. Of the states
- * that left since (the gap) each is decided by what stands in the tree and the records, so any reader comes
- * to the same answer; the writer remembers them in history->gap. A change of names or of the policy folds.
+ * The state index is the set of kept states: as of the fold, what 'S' holds below kept_below. Of
+ * the states that left since (the gap) each is decided by what stands in the tree and the records,
+ * so any reader comes to the same answer; the writer remembers them in history->gap. A change of
+ * names or of the policy folds.
  */
 #include "engine/history_private.h"
 
@@ -75,14 +77,24 @@ uint64_t history_keep_last(const char *keep)
 	return policy.last ? policy.last : 1;
 }
 
+bool history_lets_go(const char *keep, uint32_t flush_ms)
+{
+	struct policy policy;
+
+	if (policy_parse(keep, &policy) < 0 || policy.all)
+		return false;
+	return !policy.for_seconds || policy.for_seconds * 1000 <= flush_ms;
+}
+
 int history_retention(struct file *file, const struct record *newest, struct retention *r)
 {
 	uint8_t key[SYSTEM_KEY_MAX];
 	struct cell cell;
 	int rc;
 
-	*r = (struct retention){ .pager = { .file = file }, .system = &newest->state.system,
-		.oldest = newest->state.oldest };
+	*r = (struct retention){ .pager = { .file = file },
+		                 .system = &newest->state.system,
+		                 .oldest = newest->state.oldest };
 	rc = policy_of(newest->state.keep, &r->policy);
 	if (rc < 0 || r->system->depth == 0)
 		return rc;
@@ -102,13 +114,14 @@ static bool same_interval(uint64_t every_seconds, int64_t a, int64_t b)
 	return x == y;
 }
 
-int history_keeps(const struct retention *r, uint64_t state, int64_t time_ns, int64_t next_ns, bool *kept)
+int history_keeps(const struct retention *r, uint64_t state, int64_t time_ns, int64_t next_ns,
+                  bool *kept)
 {
 	uint32_t names;
 	int rc;
 
-	*kept = r->policy.all ||
-		(r->policy.every_seconds && !same_interval(r->policy.every_seconds, time_ns, next_ns));
+	*kept = r->policy.all || (r->policy.every_seconds &&
+	                          !same_interval(r->policy.every_seconds, time_ns, next_ns));
 	if (*kept)
 		return 0;
 	rc = history_named(&r->pager, r->system, state, r->change, &names);
@@ -137,12 +150,14 @@ int history_holds(struct file *file, const struct record *newest, uint64_t numbe
 	return rc < 0 ? rc : 0;
 }
 
-/* ---- The states from one on, in order: of the tree, since the fold, and the one being made ---- */
+/*
+ * ---- The states from one on, in order: of the tree, since the fold, and the one being made ----
+ */
 
 struct sequence {
 	struct history *history;
-	const struct state *fresh;      /* NULL: none */
-	struct cursor *cursor;          /* of the tree, at rank `low` + i for entry i */
+	const struct state *fresh; /* NULL: none */
+	struct cursor *cursor;     /* of the tree, at rank `low` + i for entry i */
 	uint64_t from, low, n_tree, n;
 	bool is_range;
 };
@@ -154,7 +169,7 @@ static uint64_t recent_count(const struct history *history, uint64_t from)
 
 	for (size_t i = 0; i < history->n_recent; i++)
 		n += history->recent[i].number >= from &&
-			!(history->recent[i].flags & STATE_MAINTENANCE);
+		     !(history->recent[i].flags & STATE_MAINTENANCE);
 	return n;
 }
 
@@ -189,9 +204,12 @@ static int sequence_open(struct history *history, uint64_t from, struct sequence
 static void sequence_range(struct history *history, uint64_t oldest, const struct state *fresh,
                            struct sequence *seq)
 {
-	*seq = (struct sequence){ .history = history, .from = oldest, .fresh = fresh,
-		.n_tree = history->n_range - recent_count(history, oldest),
-		.n = history->n_range + (fresh != NULL), .is_range = true };
+	*seq = (struct sequence){ .history = history,
+		                  .from = oldest,
+		                  .fresh = fresh,
+		                  .n_tree = history->n_range - recent_count(history, oldest),
+		                  .n = history->n_range + (fresh != NULL),
+		                  .is_range = true };
 }
 
 static int tree_entry(struct sequence *seq, struct moment *out)
@@ -203,7 +221,8 @@ static int tree_entry(struct sequence *seq, struct moment *out)
 	cursor_entry(seq->cursor, &key, &len, &cell);
 	if (len != 9 || *(const uint8_t *)key != KEY_STATE || cell.len < 9)
 		return history_damaged("an entry of the state index");
-	*out = (struct moment){ get_be64((const uint8_t *)key + 1), (int64_t)get_u64(cell.bytes + 1) };
+	*out = (struct moment){ get_be64((const uint8_t *)key + 1),
+		                (int64_t)get_u64(cell.bytes + 1) };
 	return 0;
 }
 
@@ -246,8 +265,8 @@ static int oldest_at(struct sequence *seq, uint64_t i, struct moment *out)
 	ahead->n = rc == 0;
 	for (unsigned n = 1; rc == 0 && n < OLDEST_AHEAD && n < seq->n_tree; n++) {
 		rc = cursor_next(seq->cursor);
-		rc = rc ? (rc < 0 ? rc : history_damaged("the state index")) :
-			tree_entry(seq, &ahead->of[n]);
+		rc = rc ? (rc < 0 ? rc : history_damaged("the state index"))
+		        : tree_entry(seq, &ahead->of[n]);
 		ahead->n = n + 1;
 	}
 	if (rc < 0)
@@ -288,8 +307,8 @@ static int sequence_at(struct sequence *seq, uint64_t i, uint64_t *number, int64
 /* ---- How the range moves on ---- */
 
 /*
- * How many states of the range are older than the last one at or before the window's start: that one stays,
- * it is what the world was like when the window begins.
+ * How many states of the range are older than the last one at or before the window's start: that
+ * one stays, it is what the world was like when the window begins.
  */
 static int before_window(struct sequence *seq, uint64_t for_seconds, uint64_t *n)
 {
@@ -373,7 +392,8 @@ static int leave_mark(void *ctx, uint64_t state, const struct cell *cell)
 	(void)cell;
 	if (leaving->n && leaving->of[leaving->n - 1] == state)
 		return 0;
-	rc = history_named(&l->retention->pager, l->retention->system, state, l->retention->change, &names);
+	rc = history_named(&l->retention->pager, l->retention->system, state, l->retention->change,
+	                   &names);
 	return rc < 0 || !names ? rc : history_numbers_push(leaving, state);
 }
 
@@ -399,12 +419,14 @@ static int leave_once(struct history *history, uint64_t state)
 }
 
 /* Without every: only names keep: those between are looked at, however many states leave. */
-static int leave_named(struct history *history, uint64_t from, uint64_t to, const struct retention *r)
+static int leave_named(struct history *history, uint64_t from, uint64_t to,
+                       const struct retention *r)
 {
 	struct leave_named l = { history, r };
 	const struct history_change *c = r->change;
-	int rc = r->system->depth ?
-		history_each(&r->pager, r->system, KEY_MARK, from, to - 1, leave_mark, &l) : 0;
+	int rc = r->system->depth ? history_each(&r->pager, r->system, KEY_MARK, from, to - 1,
+	                                         leave_mark, &l)
+	                          : 0;
 
 	for (size_t i = 0; rc == 0 && c && i < c->n_names; i++)
 		if (c->names[i].state >= from && c->names[i].state < to)
@@ -436,12 +458,12 @@ int history_advance(struct history *history, struct state *s)
 		if (rc == 0 && history->n_leaving)
 			rc = sequence_at(&seq, history->n_leaving, &s->oldest, &time);
 		if (rc == 0 && history->n_leaving)
-			rc = r.policy.every_seconds ? leave_thinned(history, &seq, &r) :
-				leave_named(history, oldest, s->oldest, &r);
+			rc = r.policy.every_seconds ? leave_thinned(history, &seq, &r)
+			                            : leave_named(history, oldest, s->oldest, &r);
 		free(seq.cursor);
 	}
 	s->states = history->n_range + (fresh != NULL) - history->n_leaving + history->n_low +
-		history->gap.n - dropped + history->leaving.n;
+	            history->gap.n - dropped + history->leaving.n;
 	return rc;
 }
 
@@ -480,7 +502,8 @@ int history_load_kept(struct history *history, const struct record *newest)
 		rc = sequence_open(history, r.kept_below, &seq);
 	}
 	if (rc == 0 && history->tree.depth) {
-		rc = tree_rank(&r.pager, &history->tree, key, history_key(key, KEY_STATE, 0), &history->n_low);
+		rc = tree_rank(&r.pager, &history->tree, key, history_key(key, KEY_STATE, 0),
+		               &history->n_low);
 		history->n_low = rc < 0 ? 0 : seq.low - history->n_low;
 	}
 	rc = rc < 0 ? rc : seq.n ? sequence_at(&seq, 0, &number, &time) : 0;
@@ -546,14 +569,15 @@ int history_kept_beside(struct history *history, uint64_t state, uint64_t *previ
 	if (!at && history->n_low)
 		rc = history_state_before(&pager, &history->tree, end, previous);
 	if (rc == 0 && history->n_low && state + 1 < history->kept_below)
-		rc = history_each(&pager, &history->tree, KEY_STATE, state + 1, history->kept_below - 1,
-		                  note_state, &first);
+		rc = history_each(&pager, &history->tree, KEY_STATE, state + 1,
+		                  history->kept_below - 1, note_state, &first);
 	if (first.number)
 		*next = first.number;
 	return rc < 0 ? rc : 0;
 }
 
-int history_retained_between(struct history *history, uint64_t birth, uint64_t death, bool *retained)
+int history_retained_between(struct history *history, uint64_t birth, uint64_t death,
+                             bool *retained)
 {
 	const struct state *newest = &history->recent[history->n_recent - 1];
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages that kept states hold. A retired page of life [birth, death) that the range has let go of and kept
- * states lie in stands under 'K' {h, birth, page}, h being the youngest of them. A state m is dropped by
- * taking it out of the index; nothing is rewritten, for an entry of a dropped h is held by the youngest
- * state below h, if that is at or after its birth. So what m alone held are the entries with h in
- * [m, next kept) and birth in (previous kept, m]: two bounds of the key, and each is found where it stands.
- * They go to 'L' in slices, each in a fold: so a crash finds either before or after; and are free once that
- * fold is durable and published (drop_gate) and no pin is in their life.
+ * Pages that kept states hold. A retired page of life [birth, death) that the range has let go of
+ * and kept states lie in stands under 'K' {h, birth, page}, h being the youngest of them. A state m
+ * is dropped by taking it out of the index; nothing is rewritten, for an entry of a dropped h is
+ * held by the youngest state below h, if that is at or after its birth. So what m alone held are
+ * the entries with h in [m, next kept) and birth in (previous kept, m]: two bounds of the key, and
+ * each is found where it stands. They go to 'L' in slices, each in a fold: so a crash finds either
+ * before or after; and are free once that fold is durable and published (drop_gate) and no pin is
+ * in their life.
  *
  * Only folds change what is here, in the transaction; memory follows when the commit stands.
  */
@@ -20,8 +21,8 @@
 #include "internal/error.h"
 
 enum {
-	THIN_STATES = 1024,             /* kept states looked at in one fold after a change of policy */
-	LOOSE_ENTRIES = 4096,           /* pages' entries let go of in one fold */
+	THIN_STATES = 1024,   /* kept states looked at in one fold after a change of policy */
+	LOOSE_ENTRIES = 4096, /* pages' entries let go of in one fold */
 	KEPT_KEY = 25,
 };
 
@@ -43,10 +44,14 @@ static int kept_decode(const void *key, size_t len, const struct cell *cell, uin
 	    !get_varint(at, end, &age) || n == 0 || n > UINT32_MAX)
 		return history_damaged("a page that a kept state holds");
 	*holder = get_be64(k + 1);
-	*out = (struct pending){ .birth = get_be64(k + 9), .no = get_be64(k + 17), .n = (uint32_t)n,
-		.death = *holder + age, .class = CLASS_DATA, .persisted = true };
-	if (out->birth > *holder || age == 0 || age > UINT64_MAX - *holder || out->no < PAGE_FIRST ||
-	    out->no > PAGE_NUMBER_MAX)
+	*out = (struct pending){ .birth = get_be64(k + 9),
+		                 .no = get_be64(k + 17),
+		                 .n = (uint32_t)n,
+		                 .death = *holder + age,
+		                 .class = CLASS_DATA,
+		                 .persisted = true };
+	if (out->birth > *holder || age == 0 || age > UINT64_MAX - *holder ||
+	    out->no < PAGE_FIRST || out->no > PAGE_NUMBER_MAX)
 		return history_damaged("a page that a kept state holds");
 	return 0;
 }
@@ -115,7 +120,10 @@ int history_state_before(const struct pager *pager, const struct tree *tree, uin
 }
 
 struct some_states {
-	struct { uint64_t number; int64_t time_ns; } of[THIN_STATES + 1];
+	struct {
+		uint64_t number;
+		int64_t time_ns;
+	} of[THIN_STATES + 1];
 	size_t n, cap;
 };
 
@@ -159,9 +167,12 @@ static int drop(struct history *history, struct txn *txn, uint64_t number)
 	return rc < 0 ? rc : 0;
 }
 
-/* Looks at up to n kept states from a number on; *next: where to go on, UINT64_MAX: they are through. */
-static int look_at(struct history *history, struct txn *txn, const struct retention *r, uint64_t from,
-                   size_t n, uint64_t *next)
+/*
+ * Looks at up to n kept states from a number on; *next: where to go on, UINT64_MAX: they are
+ * through.
+ */
+static int look_at(struct history *history, struct txn *txn, const struct retention *r,
+                   uint64_t from, size_t n, uint64_t *next)
 {
 	struct some_states *some = malloc(sizeof *some);
 	int rc;
@@ -176,7 +187,8 @@ static int look_at(struct history *history, struct txn *txn, const struct retent
 			*next = some->of[i].number;
 			break;
 		}
-		if (i + 1 < some->n) /* the newest of the index is in the range: it is not looked at */
+		if (i + 1 <
+		    some->n) /* the newest of the index is in the range: it is not looked at */
 			rc = history_keeps(r, some->of[i].number, some->of[i].time_ns,
 			                   some->of[i + 1].time_ns, &kept);
 		if (rc == 0 && !kept)
@@ -188,7 +200,10 @@ static int look_at(struct history *history, struct txn *txn, const struct retent
 
 /* ---- Pages ---- */
 
-/* What came to be held since the last fold goes under 'K'; what a drop has freed meanwhile does not. */
+/*
+ * What came to be held since the last fold goes under 'K'; what a drop has freed meanwhile does
+ * not.
+ */
 static int hold(struct history *history, struct txn *txn)
 {
 	const struct pager pager = { .file = txn->dirty.file, .dirty = &txn->dirty };
@@ -206,9 +221,11 @@ static int hold(struct history *history, struct txn *txn)
 		history->sparse.kept_pages += e->n;
 		cell[0] = DUR_BYTES;
 		uint8_t *to = put_varint(put_varint(cell + 1, e->n), e->death - holder);
-		rc = history_put(txn, key, kept_key(key, holder, e->birth, e->no), cell, (size_t)(to - cell));
+		rc = history_put(txn, key, kept_key(key, holder, e->birth, e->no), cell,
+		                 (size_t)(to - cell));
 		if (rc == 0 && e->persisted)
-			rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_LIMBO, e->no));
+			rc = tree_del(&txn->dirty, &txn->system, key,
+			              history_key(key, KEY_LIMBO, e->no));
 		rc = rc < 0 ? rc : 0;
 	}
 	return rc;
@@ -230,7 +247,8 @@ static int add_loose(void *ctx, uint64_t holder, const struct pending *entry)
 }
 
 /* Moves the entries found from 'K' to 'L'. */
-static int let_go(struct history *history, struct txn *txn, size_t from, const struct numbers *holders)
+static int let_go(struct history *history, struct txn *txn, size_t from,
+                  const struct numbers *holders)
 {
 	uint8_t key[KEPT_KEY], cell[48];
 	int rc = 0;
@@ -262,15 +280,18 @@ static int settle_dropped(struct history *history, struct txn *txn, uint64_t num
 	if (rc == 0) {
 		struct find_loose found = { &history->sparse.loose, &holders };
 		const struct kept_range around = { .holder_from = number,
-			.holder_to = next.n ? next.of[0].number : UINT64_MAX,
-			.born_after = previous, .born_until = UINT64_MAX };
+			                           .holder_to =
+			                                   next.n ? next.of[0].number : UINT64_MAX,
+			                           .born_after = previous,
+			                           .born_until = UINT64_MAX };
 		rc = history_each_kept(&pager, &txn->system, &around, add_loose, &found);
 	}
 	if (rc >= 0)
 		rc = let_go(history, txn, from, &holders);
 	free(holders.of);
 	if (rc == 0 && history->sparse.loose.n < LOOSE_ENTRIES) {
-		rc = tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_DROPPED, number));
+		rc = tree_del(&txn->dirty, &txn->system, key,
+		              history_key(key, KEY_DROPPED, number));
 		history->sparse.n_dropped--;
 	}
 	return rc < 0 ? rc : 0;
@@ -296,10 +317,11 @@ static int settle_all(struct history *history, struct txn *txn)
 
 	while (rc == 0 && history->sparse.n_dropped && history->sparse.loose.n < LOOSE_ENTRIES) {
 		first.found = false;
-		rc = history_each(&pager, &txn->system, KEY_DROPPED, 0, UINT64_MAX, note_dropped, &first);
+		rc = history_each(&pager, &txn->system, KEY_DROPPED, 0, UINT64_MAX, note_dropped,
+		                  &first);
 		if (rc >= 0)
-			rc = first.found ? settle_dropped(history, txn, first.number) :
-				history_damaged("dropped states are missing");
+			rc = first.found ? settle_dropped(history, txn, first.number)
+			                 : history_damaged("dropped states are missing");
 	}
 	return rc;
 }
@@ -322,12 +344,14 @@ static int rename_states(struct history *history, struct txn *txn, const struct 
 	return rc;
 }
 
-int history_sparse_fold(struct history *history, struct txn *txn, const struct history_change *change)
+int history_sparse_fold(struct history *history, struct txn *txn,
+                        const struct history_change *change)
 {
 	struct sparse_fold *fold = &history->sparse;
 	struct retention r = {
 		.pager = { .file = txn->dirty.file, .dirty = &txn->dirty },
-		.system = &txn->system, .policy = history->policy,
+		.system = &txn->system,
+		.policy = history->policy,
 		.kept_below = history->recent[history->n_recent - 1].oldest,
 	};
 	int rc = 0;
@@ -392,16 +416,19 @@ int history_sparse_folded(struct history *history, uint64_t state)
 
 bool history_work_due(const struct history *history)
 {
-	return history_removal_due(history) || history->n_dropped || history->thin_from != UINT64_MAX ||
-	       history->loose.head < history->loose.n || history->more_leave ||
-	       (history->n_recent && history->dead_next <= history->recent[history->n_recent - 1].oldest);
+	return history_removal_due(history) || history->n_dropped ||
+	       history->thin_from != UINT64_MAX || history->loose.head < history->loose.n ||
+	       history->more_leave ||
+	       (history->n_recent &&
+	        history->dead_next <= history->recent[history->n_recent - 1].oldest);
 }
 
 uint64_t history_work_mark(const struct history *history)
 {
-	const uint64_t parts[] = { history->n_dropped, history->thin_from, history->kept_pages,
-		history->loose.n - history->loose.head, history->n_range, history->dead_next,
-		history->tree.root.no };
+	const uint64_t parts[] = { history->n_dropped,   history->thin_from,
+		                   history->kept_pages,  history->loose.n - history->loose.head,
+		                   history->n_range,     history->dead_next,
+		                   history->tree.root.no };
 	uint64_t mark = 0;
 
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

@@ -212,16 +212,10 @@ static struct hash128 hash_of(const uint8_t *buf)
 	return hash128(buf + AT_SALT, used - AT_SALT, get_u64(buf + AT_SALT) ^ shape);
 }
 
-int record_encode(const struct file *file, struct record *record, uint8_t *buf)
+static void encode_header(const struct record *record, uint8_t *buf)
 {
 	const struct state *s = &record->state;
-	size_t room = (size_t)s->record_pages << PAGE_SHIFT;
-	uint8_t *to = buf + AT_SECTIONS;
 
-	retired_sort(record->retired, record->n_retired);
-	if (record->n_written > 1)
-		qsort(record->written, record->n_written, sizeof *record->written, written_compare);
-	memset(buf, 0, room);
 	page_set_id((struct page *)buf, s->record, PAGE_RECORD, 0);
 	((struct page *)buf)->birth = s->number;
 	put_u32(buf + AT_PAGES, s->record_pages);
@@ -247,41 +241,71 @@ int record_encode(const struct file *file, struct record *record, uint8_t *buf)
 	put_u64(buf + AT_SKIPPED, record->skipped_from);
 	put_tree(buf + AT_CATALOG, &s->catalog);
 	put_tree(buf + AT_SYSTEM, &s->system);
+}
 
+static int does_not_fit(const struct state *s)
+{
+	return error_set(DUR_E_LIMIT, "the record of state %llu does not fit its %u pages",
+	                 (unsigned long long)s->number, s->record_pages);
+}
+
+/* The most bytes that the list of written pages takes. */
+static size_t written_bound(const struct record *record)
+{
+	size_t groups = 0;
+
+	for (size_t i = 0; i < record->n_written;
+	     i += group_length(record->written + i, record->n_written - i))
+		groups++;
+	return 2 * SECTION_HEADER + 10 + groups * GROUP_MAX +
+	       (record->flushed ? 0 : record->n_written * 8);
+}
+
+/* The list of retired pages, to *to, which moves on. */
+static int put_retired(const struct record *record, uint8_t **to, const uint8_t *end)
+{
+	const struct state *s = &record->state;
+	uint8_t *aside, *at = *to + SECTION_HEADER;
+	size_t len, bound = retired_bound(record->n_retired), room = (size_t)(end - *to);
+
+	if (SECTION_HEADER + bound <= room) {
+		at = retired_encode(record->retired, record->n_retired, s->number, at);
+		*to = put_section(*to, SECTION_RETIRED, at);
+		return 0;
+	}
+	aside = malloc(bound); /* the bound is generous: encode aside and see */
+	if (!aside)
+		return error_system(ENOMEM, "writing a state record");
+	len = (size_t)(retired_encode(record->retired, record->n_retired, s->number, aside) - aside);
+	if (SECTION_HEADER + len <= room) {
+		memcpy(at, aside, len);
+		*to = put_section(*to, SECTION_RETIRED, at + len);
+	}
+	free(aside);
+	return SECTION_HEADER + len <= room ? 0 : does_not_fit(s);
+}
+
+int record_encode(const struct file *file, struct record *record, uint8_t *buf)
+{
+	const struct state *s = &record->state;
+	size_t room = (size_t)s->record_pages << PAGE_SHIFT;
+	uint8_t *to = buf + AT_SECTIONS;
+	int rc;
+
+	retired_sort(record->retired, record->n_retired);
+	if (record->n_written > 1)
+		qsort(record->written, record->n_written, sizeof *record->written, written_compare);
+	memset(buf, 0, room);
+	encode_header(record, buf);
 	to = put_text(to, SECTION_LABEL, s->label);
 	to = put_text(to, SECTION_KEEP, s->keep);
 	to = put_origin(to, s->origin);
-	{
-		size_t groups = 0;
-		for (size_t i = 0; i < record->n_written;
-		     i += group_length(record->written + i, record->n_written - i))
-			groups++;
-		size_t most = (size_t)(to - buf) + 2 * SECTION_HEADER + 10 + groups * GROUP_MAX +
-			(record->flushed ? 0 : record->n_written * 8);
-		if (most > room)
-			return error_set(DUR_E_LIMIT, "the record of state %llu does not fit its %u pages",
-			                 (unsigned long long)s->number, s->record_pages);
-	}
+	if ((size_t)(to - buf) + written_bound(record) > room)
+		return does_not_fit(s);
 	to = put_section(to, SECTION_WRITTEN, encode_written(record, to + SECTION_HEADER));
-	if ((size_t)(to - buf) + SECTION_HEADER + retired_bound(record->n_retired) > room) {
-		/* the bound is generous: encode aside and see */
-		uint8_t *aside = malloc(retired_bound(record->n_retired));
-		size_t len;
-		if (!aside)
-			return error_system(ENOMEM, "writing a state record");
-		len = (size_t)(retired_encode(record->retired, record->n_retired, s->number, aside) - aside);
-		if ((size_t)(to - buf) + SECTION_HEADER + len > room) {
-			free(aside);
-			return error_set(DUR_E_LIMIT, "the record of state %llu does not fit its %u pages",
-			                 (unsigned long long)s->number, s->record_pages);
-		}
-		memcpy(to + SECTION_HEADER, aside, len);
-		free(aside);
-		to = put_section(to, SECTION_RETIRED, to + SECTION_HEADER + len);
-	} else {
-		to = put_section(to, SECTION_RETIRED, retired_encode(record->retired,
-			record->n_retired, s->number, to + SECTION_HEADER));
-	}
+	rc = put_retired(record, &to, buf + room);
+	if (rc < 0)
+		return rc;
 	put_u32(buf + AT_USED, (uint32_t)(to - buf));
 	record->hash = hash_of(buf);
 	put_u64(buf + AT_HASH, record->hash.low);

@@ -34,6 +34,9 @@ LMDB, file
 diff with 10 changes
 diff with 10 changes, read
 log of a key that changed 5 times in all commits
+diff over 10,000 commits
+restore over them
+its commit
 restore 10,000 commits back : 3 diffs and the puts
 EOF
 # what a few pages are does not depend on the machine

@@ -516,6 +516,33 @@ static void nothing_is_held(void)
 }
 
 /* Names and a series hold pages each of its own; dropped in any order, all of them come back. */
+/* When async commits that hold back much are to wait for the disk. */
+START_TEST(what_lets_go_before_a_flush)
+{
+	static const struct {
+		const char *keep;
+		uint32_t flush_ms;
+		bool lets_go;
+	} rows[] = {
+		{ "all", 100, false },
+		{ "last:1", 100, true },
+		{ "last:100000", 1, true },
+		{ "every:1h", 100, true },
+		{ "last:3,every:1s", 100, true },
+		{ "for:1s", 100, false },
+		{ "for:1s", 999, false },
+		{ "for:1s", 1000, true },
+		{ "for:1s,every:1s", 5000, true },
+		{ "for:30d", 60000, false },
+		{ "last:3,for:1h", 100, false },
+	};
+
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
+		ck_assert_msg(history_lets_go(rows[i].keep, rows[i].flush_ms) == rows[i].lets_go,
+		              "%s, a flush every %u ms", rows[i].keep, (unsigned)rows[i].flush_ms);
+}
+END_TEST
+
 START_TEST(all_comes_back)
 {
 	rng = kit_seed() + (uint64_t)_i;
@@ -670,6 +697,7 @@ static Suite *suite(void)
 	tcase_set_timeout(space, 120);
 	tcase_add_loop_test(space, all_comes_back, 0, 3);
 	tcase_add_test(space, gone_stays_gone);
+	tcase_add_test(space, what_lets_go_before_a_flush);
 	suite_add_tcase(s, space);
 
 	tcase_set_timeout(time, 120);
