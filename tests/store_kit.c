@@ -9,13 +9,14 @@
 #include <unistd.h>
 
 #include "duramen.h"
+#include "engine/refs.h"
 #include "engine/run.h"
 #include "internal/bytes.h"
 #include "internal/error.h"
 #include "tests/ipc_kit.h"
 #include "tests/scratch.h"
 
-enum { CELL_PLAIN = DUR_BYTES, RUN_BYTES = 5000, KEY_BYTES = 8 };
+enum { CELL_PLAIN = DUR_BYTES, RUN_BYTES = 5000, KEY_BYTES = 8, MAP_CELL = 1800 };
 
 uint64_t machine_random(struct machine *machine, uint64_t below)
 {
@@ -450,6 +451,113 @@ int values_put(struct txn *txn, unsigned key, uint32_t value)
 	return rc < 0 ? rc : dirty_relieve(&txn->dirty);
 }
 
+/* ---- Nested maps ---- */
+
+static void map_make(unsigned map, uint8_t bytes[KEY_BYTES])
+{
+	memcpy(bytes, "map.0000", KEY_BYTES);
+	bytes[7] = (uint8_t)('0' + map);
+}
+
+static struct tree map_tree(const uint8_t *cell)
+{
+	struct nest_tree nest;
+
+	nest_tree_read(cell, &nest);
+	return (struct tree){ .root = nest.root, .count = nest.count, .depth = nest.depth };
+}
+
+/* The catalog learns where the map is now. cell: where it stood, NULL: nowhere. */
+static int map_tell(struct txn *txn, const uint8_t name[KEY_BYTES], const struct tree *tree,
+                    uint8_t *cell)
+{
+	struct nest_tree nest = { .kind = DUR_RAW_MAP, .depth = tree->depth, .placed = txn->number,
+		                  .root = tree->root, .count = tree->count };
+	uint8_t fresh[NEST_TREE_CELL];
+
+	if (!tree->count)
+		return cell ? tree_del_moved(&txn->dirty, &txn->catalog, name, KEY_BYTES) : 0;
+	nest_tree_write(fresh, &nest);
+	if (!cell)
+		return tree_put(&txn->dirty, &txn->catalog, name, KEY_BYTES, fresh, sizeof fresh,
+		                NULL);
+	memcpy(cell, fresh, sizeof fresh);
+	return 0;
+}
+
+int maps_put(struct txn *txn, unsigned map, unsigned from, unsigned n, uint32_t value)
+{
+	uint8_t name[KEY_BYTES], key[KEY_BYTES], data[MAP_CELL] = { CELL_PLAIN }, *cell = NULL;
+	struct tree tree = { 0 };
+	size_t len;
+	int rc;
+
+	map_make(map, name);
+	rc = tree_own(&txn->dirty, &txn->catalog, name, sizeof name, &cell, &len);
+	if (rc == 0)
+		tree = map_tree(cell);
+	put_u32(data + 1, value);
+	for (unsigned i = from; i < from + n && rc >= 0; i++) {
+		key_make(i, key);
+		if (value)
+			rc = tree_put(&txn->dirty, &tree, key, sizeof key, data, sizeof data, NULL);
+		else
+			rc = tree_del(&txn->dirty, &tree, key, sizeof key);
+	}
+	if (rc >= 0)
+		rc = map_tell(txn, name, &tree, cell);
+	return rc < 0 ? rc : dirty_relieve(&txn->dirty);
+}
+
+int maps_remove(struct txn *txn, unsigned map)
+{
+	uint8_t name[KEY_BYTES];
+
+	map_make(map, name);
+	int rc = tree_del(&txn->dirty, &txn->catalog, name, sizeof name);
+	return rc < 0 ? rc : 0;
+}
+
+int maps_copy(struct txn *txn, unsigned to, unsigned from)
+{
+	struct pager pager = { .file = txn->dirty.file, .dirty = &txn->dirty };
+	uint8_t name[KEY_BYTES], copy[NEST_TREE_CELL];
+	struct cell cell;
+	int rc;
+
+	map_make(from, name);
+	rc = tree_get(&pager, &txn->catalog, name, sizeof name, &cell);
+	if (rc)
+		return rc < 0 ? rc : maps_remove(txn, to);
+	rc = ref_share_cell(&txn->dirty, cell.bytes, cell.len);
+	if (rc < 0)
+		return rc;
+	memcpy(copy, cell.bytes, sizeof copy);
+	map_make(to, name);
+	rc = tree_put(&txn->dirty, &txn->catalog, name, sizeof name, copy, sizeof copy, NULL);
+	return rc < 0 ? rc : dirty_relieve(&txn->dirty);
+}
+
+static int map_read(const struct pager *pager, const struct tree *catalog, unsigned map,
+                    uint32_t of[KIT_MAP_KEYS])
+{
+	uint8_t name[KEY_BYTES];
+	struct cell cell;
+	int rc;
+
+	map_make(map, name);
+	rc = tree_get(pager, catalog, name, sizeof name, &cell);
+	if (rc)
+		return rc < 0 ? rc : 0;
+	struct tree tree = map_tree(cell.bytes);
+	for (unsigned key = 0; key < KIT_MAP_KEYS && rc >= 0; key++) {
+		key_make(key, name);
+		rc = tree_get(pager, &tree, name, sizeof name, &cell);
+		of[key] = rc == 0 ? get_u32(cell.bytes + 1) : 0;
+	}
+	return rc < 0 ? rc : 0;
+}
+
 static int run_value(struct file *file, const struct cell *cell, uint32_t *value)
 {
 	struct page_ptr ptr = { get_u48(cell->bytes + 9), get_u64(cell->bytes + 1) };
@@ -490,6 +598,8 @@ int values_read_tree(struct process *process, const struct tree *catalog, struct
 			values->of[key] = get_u32(cell.bytes + 1);
 		rc = rc == 1 ? 0 : rc;
 	}
+	for (unsigned map = 0; map < KIT_MAPS && rc == 0; map++)
+		rc = map_read(&pager, catalog, map, values->map[map]);
 	return rc;
 }
 

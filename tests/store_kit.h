@@ -4,7 +4,8 @@
  * power cut empties, and processes, each a store with an io of its own, that die at any operation.
  *
  * A value in the catalog is a number under a numbered key; keys from KIT_RUN_KEYS on hold it in a
- * run.
+ * run. Beside them are some nested maps of such numbers, each a tree of up to 70 leaves: they may be
+ * copies of each other, and so large that a removed one waits in the removal queue.
  */
 #ifndef DURAMEN_TESTS_STORE_KIT_H
 #define DURAMEN_TESTS_STORE_KIT_H
@@ -17,6 +18,7 @@
 #include "tests/io_fault.h"
 
 enum { KIT_KEYS = 200, KIT_RUN_KEYS = 196, KIT_PINS = 8, KIT_LOGS = 8 };
+enum { KIT_MAPS = 3, KIT_MAP_KEYS = 140 };
 
 struct process;
 
@@ -98,8 +100,14 @@ void gate_pass(struct process *process);
 /* What a state holds: a number a key, 0 for none. */
 struct values {
 	uint32_t of[KIT_KEYS];
+	uint32_t map[KIT_MAPS][KIT_MAP_KEYS];
 };
 int values_put(struct txn *txn, unsigned key, uint32_t value);
+/* A value under n keys of a nested map, from one on; 0 removes them. */
+int maps_put(struct txn *txn, unsigned map, unsigned from, unsigned n, uint32_t value);
+/* A map becomes what another one is. */
+int maps_copy(struct txn *txn, unsigned to, unsigned from);
+int maps_remove(struct txn *txn, unsigned map);
 /* Reads all; checks each. 0 or the store's error. */
 int values_read(struct process *process, uint64_t state, uint64_t record, struct values *values);
 int values_read_tree(struct process *process, const struct tree *catalog, struct values *values);

@@ -180,8 +180,41 @@ static bool attach(struct world *w, int i)
 	}
 }
 
+/* Nested maps are filled, emptied, written to, copied, removed. false: the process is dead. */
+static bool change_maps(struct world *w, struct txn *txn, struct values *values)
+{
+	struct machine *m = &w->m;
+	unsigned map = (unsigned)machine_random(m, KIT_MAPS), other = (unsigned)machine_random(m, KIT_MAPS);
+	unsigned from = (unsigned)machine_random(m, KIT_MAP_KEYS), n = 1;
+	uint32_t value = (uint32_t)(1 + machine_random(m, 1 << 30));
+
+	switch (machine_random(m, 8)) {
+	case 0:
+		memset(values->map[map], 0, sizeof values->map[map]);
+		return maps_remove(txn, map) == 0;
+	case 1:
+	case 2:
+		memmove(values->map[map], values->map[other], sizeof values->map[map]);
+		return map == other || maps_copy(txn, map, other) == 0;
+	case 3:
+		from = 0;
+		n = KIT_MAP_KEYS;
+		break;
+	case 4:
+		value = 0;
+		n = 1 + (unsigned)machine_random(m, KIT_MAP_KEYS - from);
+		break;
+	}
+	for (unsigned i = from; i < from + n; i++)
+		values->map[map][i] = value;
+	return maps_put(txn, map, from, n, value) == 0;
+}
+
 static void change(struct world *w, struct txn *txn, struct values *values)
 {
+	if (machine_random(&w->m, 3) == 0 && !change_maps(w, txn, values))
+		return;
+
 	unsigned keys = 1 + (unsigned)machine_random(&w->m, KEYS_A_COMMIT);
 
 	for (unsigned k = 0; k < keys; k++) {
