@@ -24,6 +24,19 @@ out=$("$examples/hello" 2>&1)
 expect "hello" "dark" "${out##*: }"
 expect "hello: a state number" "state" "${out%% *}"
 
+out=$("$examples/map" 2>&1)
+expect "map: the copy does not see what came later" "before:
+alice is 25 and lives in Oslo
+bob is 42 and lives in Bergen
+now:
+alice is 25 and lives in Tromso
+bob is 43 and lives in Bergen" "$out"
+expect "set" "any: cod herring soup stew
+both: cod stew
+cold fish: herring
+just one: herring soup
+kept: 2" "$("$examples/set" 2>&1)"
+
 # A reader that is there before the counts are.
 "$examples/count_lines" < /dev/null
 expect "count_lines, nothing to count" 0 $?
