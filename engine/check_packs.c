@@ -77,10 +77,13 @@ static int check_pack(void *ctx, uint64_t number, const struct cell *cell)
 	struct check_packs *packs = ctx;
 	struct pack_run run;
 	struct pack pack;
+	const void *bytes;
 	int rc = pack_cell(cell, &run);
 
 	if (rc == 0)
-		rc = unpack_pack(packs->unpack, number, &pack);
+		rc = run_read(packs->file, run.ptr, run.length, &bytes);
+	if (rc == 0)
+		rc = pack_open(bytes, run.length, &pack);
 	if (rc < 0)
 		return found(packs, 0, rc);
 	if (pack.last != run.last || pack.entries != run.entries || pack.last > packs->packed)

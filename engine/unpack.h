@@ -39,7 +39,7 @@ void unpack_rest(struct unpack *unpack);
  */
 /* Whether the index has it: 0, 1: it is raw, or an error. */
 int unpack_where(struct unpack *unpack, struct page_ptr ptr, struct pack_place *place);
-/* The pack of a number, verified. */
+/* The pack of a number, mapped; what its entries decode to is verified, it is not. */
 int unpack_pack(struct unpack *unpack, uint64_t number, struct pack *pack);
 /* The page at a place into a buffer of PAGE_SIZE, aligned like a page's header; checked like any page. */
 int unpack_decode(struct unpack *unpack, struct page_ptr ptr, const struct pack_place *place, void *to);
