@@ -20,7 +20,8 @@
 enum metric {
 	M_SEQLOAD, M_SEQSIZE, M_RANDLOAD, M_RANDSIZE, M_GET, M_GETMANY, M_SCAN, M_SNAP, M_SNAPHOT,
 	M_COMMIT1, M_DEVICE1, M_COMMIT100, M_DEVICE100, M_READS, M_COMMITS, M_WAKE, M_WAKEDURABLE,
-	M_ATTACHSMALL, M_ATTACHBIG, M_ATTACHRATIO, METRICS
+	M_ATTACHSMALL, M_ATTACHBIG, M_ATTACHRATIO, M_LISTAPPEND, M_LISTGET, M_LISTRANDGET,
+	M_LISTINSERT, M_LISTSLICE, M_LISTCONCAT, METRICS
 };
 
 struct metric_info {
@@ -72,7 +73,7 @@ struct workload {
 };
 
 #define PLAN_DRIVERS   6u
-#define PLAN_WORKLOADS 11u
+#define PLAN_WORKLOADS 12u
 
 /* What the command line asks for, and what came of it. */
 struct plan {
@@ -117,6 +118,9 @@ int job_wake(struct job *j);
 int job_attach(struct job *j);
 /* One durable commit of one key between two write(2) calls to no descriptor: for strace. */
 int own_one_commit(const struct driver *d, const char *dir);
+
+/* lists.c */
+int job_list(struct job *j);
 
 /* place.c: the folder, its file system, its device */
 int64_t place_now(void);                                /* monotonic, in ns */

@@ -36,6 +36,8 @@ const struct workload plan_workloads[PLAN_WORKLOADS] = {
 	  .run = job_wake, .own = true, .durable = true },
 	{ "attach", "attaching a small and a big prefix (Duramen only)",
 	  .run = job_attach, .own = true },
+	{ "list", "a list of as many integers, by position (Duramen only)",
+	  .run = job_list, .own = true },
 };
 
 static void usage(void)

@@ -29,6 +29,12 @@ const struct metric_info metric_info[METRICS] = {
 	[M_ATTACHSMALL] = { "attach 2 MiB", "us", true },
 	[M_ATTACHBIG]   = { "attach big", "us", true },
 	[M_ATTACHRATIO] = { "attach big/small", "times", true },
+	[M_LISTAPPEND]  = { "list append", "items/s", false },
+	[M_LISTGET]     = { "list get", "gets/s", false },
+	[M_LISTRANDGET] = { "list get random", "gets/s", false },
+	[M_LISTINSERT]  = { "list insert", "inserts/s", false },
+	[M_LISTSLICE]   = { "list slice", "us", true },
+	[M_LISTCONCAT]  = { "list concat", "us", true },
 };
 
 /* The median of some numbers, with the least and the greatest. n 0: nothing was measured. */

@@ -115,9 +115,13 @@ static inline unsigned seq_route(const struct page *p, uint64_t *at)
 	for (; i + BLOCK <= n; i += BLOCK) {
 		const uint8_t *c = seq_child_bytes(p, i) + 12;
 		uint64_t sum = 0;
-		/* the upper six bytes of each load are the count and its flag */
+		/*
+		 * The upper six bytes of each load are the count and its flag. What a tree can
+		 * hold does not overflow; of a file that claims more, items are not found.
+		 */
 		for (unsigned k = 0; k < BLOCK; k++)
-			sum += get_u64(c + NODE_CHILD * k) >> 16 & NODE_COUNT_MAX;
+			sum += get_u64(c + NODE_CHILD * k) & NODE_COUNT_MAX << 16;
+		sum >>= 16;
 		if (left < sum)
 			break;
 		left -= sum;

@@ -378,7 +378,8 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 	if (keep) {
 		it->last_position = it->rank;
 		it->last_len = it->of == DUR_LIST ? 0 : len;
-		memcpy(it->last, bytes, it->last_len);
+		if (it->last_len)
+			memcpy(it->last, bytes, it->last_len);
 	}
 	it->resume = AFTER_LAST;
 	it->left--;
@@ -431,7 +432,8 @@ int dur_seek(dur_iter *it, const dur_value *key)
 	if (pages_go(it->view)) { /* should writes come before the next step */
 		it->last_position = k.position;
 		it->last_len = p.kind == DUR_LIST ? 0 : k.len;
-		memcpy(it->last, k.bytes, it->last_len);
+		if (it->last_len)
+			memcpy(it->last, k.bytes, it->last_len);
 		it->resume = AT_LAST;
 	}
 	return it->left ? place(it, &p, it->reverse ? high - 1 : low) : 0;

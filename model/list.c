@@ -139,11 +139,28 @@ static int gap_of(int64_t at, uint64_t count, uint64_t *gap)
 
 /* ---- Append, insert ---- */
 
+/* The usual case: without a copy. */
+static int insert_one(dur_coll c, struct row *row, uint64_t at, const dur_value *value)
+{
+	struct made_cell m;
+	int rc = cell_make(c.view, value, 0, &m);
+
+	if (rc < 0)
+		return rc;
+	rc = write_insert(c.view, row, at, &(struct cell){ m.bytes, (uint32_t)m.len }, 1);
+	if (rc < 0)
+		cell_unmake(c.view, &m);
+	return rc;
+}
+
 static int insert(dur_coll c, struct row *row, uint64_t at, const dur_value *items, uint64_t n)
 {
 	struct batch b;
-	int rc = batch_make(c.view, &b, items, n);
+	int rc;
 
+	if (n == 1)
+		return insert_one(c, row, at, items);
+	rc = batch_make(c.view, &b, items, n);
 	if (rc == 0)
 		rc = write_insert(c.view, row, at, b.cells, b.n);
 	batch_close(c.view, &b, rc < 0);
@@ -152,19 +169,11 @@ static int insert(dur_coll c, struct row *row, uint64_t at, const dur_value *ite
 
 static int append(dur_coll c, const dur_value *value)
 {
-	struct made_cell m;
 	struct row *row;
 	uint64_t count;
 	int rc = list_row(c, &row, &count);
 
-	if (rc == 0)
-		rc = cell_make(c.view, value, 0, &m);
-	if (rc < 0)
-		return rc;
-	rc = write_insert(c.view, row, count, &(struct cell){ m.bytes, (uint32_t)m.len }, 1);
-	if (rc < 0)
-		cell_unmake(c.view, &m);
-	return rc;
+	return rc < 0 ? rc : insert_one(c, row, count, value);
 }
 
 int dur_append(dur_coll c, const dur_value *value)

@@ -591,10 +591,12 @@ void row_gone_range(dur_view *v, struct row *parent, const struct element_key *f
 void row_shift(dur_view *v, struct row *parent, uint64_t from, int64_t by)
 {
 	struct rows *rows = v->rows;
-	struct element_key key = { .bytes = NULL };
+	struct element_key key;
 
-	if (!rows_used(v) || by == 0)
+	if (!rows_used(v) || by == 0 || !parent->child)
 		return;
+	key.bytes = NULL;
+	key.len = 0;
 	/* All are taken out first: a row may move to where another one was. */
 	for (struct row *row = parent->child; row; row = row->next)
 		if (!row->gone && row->position >= from)
