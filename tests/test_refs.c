@@ -875,6 +875,36 @@ START_TEST(a_refused_release_changes_nothing)
 }
 END_TEST
 
+/* A map that holds itself: no walk goes round for ever, and nothing is let go of. */
+START_TEST(a_tree_in_itself_is_an_error)
+{
+	struct world *w = world_open(seed);
+	struct path top = { 0 }, inner = { .n = 1, .key = { "deeper" } };
+	world_write(w, &top, put_named);
+	world_write(w, &inner, put_value);
+	world_commit(w);
+
+	union node_copy page;
+	off_t at = (off_t)(w->tree.root.no << PAGE_SHIFT);
+	ck_assert_int_eq(pread(w->fd, &page, PAGE_SIZE, at), PAGE_SIZE);
+	uint8_t *cell = page.bytes + (node_cell(&page.page, 0).bytes - page.bytes);
+	ck_assert(nest_is_tree(cell));
+	ref_ptr_set(cell + NEST_ROOT_AT, w->tree.root);
+	file_seal(w->file, &page.page);
+	ck_assert_int_eq(pwrite(w->fd, &page, PAGE_SIZE, at), PAGE_SIZE);
+	world_reopen(w);
+
+	struct pager pager = world_pager(w);
+	uint64_t n;
+	ck_assert_int_eq(tree_walk(&pager, &w->tree, &(struct tree_visitor){ 0 }), DUR_E_CORRUPT);
+	world_begin(w);
+	ck_assert_int_eq(tree_del(&w->dirty, &w->tree, "deeper", 6), DUR_E_CORRUPT);
+	ck_assert_int_eq(tree_clear(&w->dirty, &w->tree, NULL, 0, NULL, 0, &n), DUR_E_CORRUPT);
+	ck_assert_int_eq(w->dirty.failed, 0);
+	world_close(w);
+}
+END_TEST
+
 static Suite *refs_suite(void)
 {
 	Suite *suite = suite_create("refs");
@@ -884,6 +914,7 @@ static Suite *refs_suite(void)
 	tcase_add_loop_test(c, random_trees_of_trees_are_maps_of_maps, 0, 4);
 	tcase_add_loop_test(c, a_hundred_thousand_levels_are_no_matter, 0, 2);
 	tcase_add_test(c, a_refused_release_changes_nothing);
+	tcase_add_test(c, a_tree_in_itself_is_an_error);
 	suite_add_tcase(suite, c);
 	c = tcase_create("shared");
 	tcase_add_checked_fixture(c, setup, NULL);
