@@ -105,7 +105,10 @@ static bool ref_of(struct nest_refs *it, const uint8_t *cell, const uint8_t *end
 		it->next = next;
 		return false;
 	}
-	*ref = (struct nest_ref){ .is_tree = nest_is_tree(cell) };
+	*ref = (struct nest_ref){
+		.is_tree = nest_is_tree(cell),
+		.from = (uint32_t)(cell - it->cell),
+	};
 	if (ref->is_tree) {
 		nest_tree_read(cell, &ref->tree);
 		ref->at = (uint32_t)(cell + NEST_ROOT_AT - it->cell);

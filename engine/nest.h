@@ -112,6 +112,7 @@ struct nest_ref {
 	uint64_t length;     /* of a run: bytes of its value */
 	struct nest_tree tree; /* of a tree: all of it */
 	uint32_t at;         /* where in the outermost cell birth (8) and page number (6) stand */
+	uint32_t from;       /* where in it the tree's or the scalar's own cell begins */
 };
 
 struct nest_refs {

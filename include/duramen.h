@@ -808,8 +808,8 @@ enum dur_combination {
 int dur_combine(uint32_t how, const dur_coll *sets, uint32_t n, const dur_range *r, dur_iter **it);
 /*
  * Puts all that an iterator over entries still gives into a collection of a transaction: keys into a set,
- * entries into a map, values behind those of a list; the iterator is then at its end. What it gives may come from the same
- * transaction, and, but for a list (DUR_E_MISUSE), from into itself. *n, if n is
+ * entries into a map; the iterator is then at its end. What it gives may come from the same
+ * transaction, and from into itself, where it then also meets what was put, behind its place. *n, if n is
  * not NULL: how many.
  * A failure leaves what was put before it, and bars the commit.
  * Errors: those of dur_next() and dur_put().

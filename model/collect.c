@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "model/collection.h"
-#include "model/iter.h"
 #include "model/write.h"
 
 enum { BATCH_BYTES = 128 << 10, ENTRY_MOST = DUR_MAX_KEY + TREE_CELL_MAX + 16 };
@@ -32,8 +31,7 @@ static int take_one(dur_view *v, uint32_t kind, dur_iter *it, struct batch *b)
 	dur_value key, value;
 	int rc = dur_next(it, &key, kind_is_set(kind) ? NULL : &value);
 
-	k.len = 0; /* a list takes values alone */
-	if (rc == 0 && kind != DUR_LIST)
+	if (rc == 0)
 		rc = place_key(&p, &key, &k);
 	if (rc != 0)
 		return rc;
@@ -46,8 +44,7 @@ static int take_one(dur_view *v, uint32_t kind, dur_iter *it, struct batch *b)
 	struct collected head = { (uint32_t)k.len, (uint32_t)m.len };
 	uint8_t *to = b->bytes + b->used;
 	memcpy(to, &head, sizeof head);
-	if (k.len)
-		memcpy(to + sizeof head, k.bytes, k.len);
+	memcpy(to + sizeof head, k.bytes, k.len);
 	memcpy(to + sizeof head + k.len, m.bytes, m.len);
 	b->used += sizeof head + k.len + m.len;
 	return 0;
@@ -57,16 +54,10 @@ static int take_one(dur_view *v, uint32_t kind, dur_iter *it, struct batch *b)
 static int put_batch(dur_view *v, dur_coll into, const struct batch *b, int rc, uint64_t *n)
 {
 	struct made_cell m;
-	struct place p;
 	struct row *row;
-	uint64_t end = 0;
 
 	if (rc == 0)
 		rc = row_of(into, &row);
-	if (rc == 0)
-		rc = place_open(into, &p);
-	if (rc == 0)
-		end = place_count(&p);
 	for (size_t at = 0; at < b->used;) {
 		struct collected head;
 		struct element_key k;
@@ -75,10 +66,6 @@ static int put_batch(dur_view *v, dur_coll into, const struct batch *b, int rc, 
 		k.len = head.key_len;
 		m.len = head.cell_len;
 		memcpy(m.bytes, k.bytes + k.len, m.len);
-		if (into.kind == DUR_LIST) {
-			k.bytes = NULL;
-			k.position = end++;
-		}
 		at += sizeof head + head.key_len + head.cell_len;
 		if (rc == 0 && (rc = write_put(v, row, &k, m.bytes, m.len)) == 0)
 			++*n;
@@ -116,12 +103,9 @@ int dur_collect(dur_iter *it, dur_coll into, uint64_t *n)
 		return rc;
 	if (!it)
 		rc = error_set(DUR_E_MISUSE, "dur_collect() needs an iterator");
-	if (rc == 0 && !kind_is_keyed(into.kind) && into.kind != DUR_LIST)
-		rc = error_set(DUR_E_TYPE, "dur_collect() fills sets, maps and lists, not %s",
+	if (rc == 0 && !kind_is_keyed(into.kind))
+		rc = error_set(DUR_E_TYPE, "dur_collect() fills sets and maps, not %s",
 		               kind_name(into.kind));
-	if (rc == 0 && into.kind == DUR_LIST && iter_is_of(it, into))
-		rc = error_set(DUR_E_MISUSE, "a list that is filled from itself has no end: dur_splice() "
-		                             "copies a part of it");
 	if (rc == 0)
 		rc = row_of(into, &row);
 	if (rc == 0 && !(b = malloc(sizeof *b)))

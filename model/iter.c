@@ -474,11 +474,6 @@ int iter_open_changes(dur_view *v, bool own_view, const struct change_kind *kind
 	return 0;
 }
 
-bool iter_is_of(const dur_iter *it, dur_coll c)
-{
-	return it && it->open && !it->kind && it->coll.view == c.view && it->coll.at == c.at;
-}
-
 int iter_open_entries(dur_view *v, const struct entry_kind *kind, void *entries, dur_iter **out)
 {
 	int rc = iter_open_changes(v, false, &kind->frame, entries, out);

@@ -44,8 +44,6 @@ struct entry_kind {
 	struct change_kind frame; /* its end() */
 };
 
-/* Whether it is a scan of that very collection. */
-bool iter_is_of(const dur_iter *it, dur_coll c);
 /* As iter_open_changes(), of a view of the user's. */
 int iter_open_entries(dur_view *v, const struct entry_kind *kind, void *entries, dur_iter **it);
 

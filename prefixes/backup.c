@@ -61,6 +61,13 @@ static int backup_key(struct backup *b, enum copy_record letter, const void *key
 	return rc < 0 ? rc : stream_out_put(b->out, key, len);
 }
 
+static int backup_letter(struct backup *b, enum copy_record record)
+{
+	uint8_t letter = (uint8_t)record;
+
+	return stream_out_put(b->out, &letter, 1);
+}
+
 static int backup_sized(struct backup *b, const struct cell *cell)
 {
 	uint8_t head[10];
@@ -69,23 +76,30 @@ static int backup_sized(struct backup *b, const struct cell *cell)
 	return rc < 0 ? rc : stream_out_put(b->out, cell->bytes, cell->len);
 }
 
+/* Of a list: without a key. */
 static int backup_put(void *ctx, const void *key, size_t len, const struct cell *cell)
 {
-	int rc = backup_key(ctx, COPY_PUT, key, len);
+	struct backup *b = ctx;
+	int rc;
 
-	return rc < 0 ? rc : backup_sized(ctx, cell);
+	if (key) {
+		rc = backup_key(b, COPY_PUT, key, len);
+	} else {
+		b->totals.changes++;
+		rc = backup_letter(b, COPY_PUT);
+	}
+	return rc < 0 ? rc : backup_sized(b, cell);
 }
 
-static int backup_run(void *ctx, const void *key, size_t len, const struct cell *head,
-                      uint64_t bytes)
+static int backup_part(void *ctx, enum copy_part how, unsigned nth)
 {
+	uint8_t bytes[1 + 10], *to = bytes;
 	struct backup *b = ctx;
-	uint8_t n[10];
-	int rc = backup_key(b, COPY_RUN, key, len);
 
-	if (rc == 0)
-		rc = backup_sized(b, head);
-	return rc < 0 ? rc : stream_out_put(b->out, n, (size_t)(put_varint(n, bytes) - n));
+	*to++ = (uint8_t)how;
+	if (how != COPY_WHOLE)
+		to = put_varint(to, nth);
+	return stream_out_put(b->out, bytes, (size_t)(to - bytes));
 }
 
 static int backup_piece(void *ctx, const void *data, size_t n)
@@ -95,10 +109,16 @@ static int backup_piece(void *ctx, const void *data, size_t n)
 	return stream_out_put(b->out, data, n);
 }
 
-static int backup_run_end(void *ctx)
+/* The cell has told how many there are. */
+static int backup_bytes_end(void *ctx)
 {
 	(void)ctx;
 	return 0;
+}
+
+static int backup_close(void *ctx)
+{
+	return backup_letter(ctx, COPY_CLOSE);
 }
 
 static int backup_del(void *ctx, const void *key, size_t len)
@@ -108,19 +128,17 @@ static int backup_del(void *ctx, const void *key, size_t len)
 
 static int backup_state_end(void *ctx)
 {
-	static const uint8_t letter = COPY_STATE_END;
-	struct backup *b = ctx;
-
-	return stream_out_put(b->out, &letter, 1);
+	return backup_letter(ctx, COPY_STATE_END);
 }
 
 static const struct copy_sink backup_sink = {
 	.state = backup_state,
 	.name = backup_name,
 	.put = backup_put,
-	.run = backup_run,
+	.part = backup_part,
 	.piece = backup_piece,
-	.run_end = backup_run_end,
+	.bytes_end = backup_bytes_end,
+	.close = backup_close,
 	.del = backup_del,
 	.state_end = backup_state_end,
 };

@@ -5,6 +5,13 @@
  * the order of keys. It is keys and cells that travel, not pages: so what arrives lies clustered,
  * and a large value passes in pieces.
  *
+ * A cell may name pages: the run of a large value, the trees of collections, any number of them if it
+ * is an embedded collection. Then its parts follow it, one for each page that it names, in the order in
+ * which they stand in it. A part is all that the pages hold, or it goes on from what the copy has at
+ * the same path already: unchanged, or the changes of a tree, whose cells may have parts again. So the
+ * copy's cells are the origin's but for page numbers and depths of trees, which are blank on the way;
+ * what is embedded there is embedded here.
+ *
  *   prefix --copy_plan--+            +-- backup.c --> stream
  *                       +--> sink >--+
  *   stream --copy_decode+            +-- copy_build --> page file
@@ -12,6 +19,7 @@
 #ifndef DURAMEN_PREFIXES_COPY_H
 #define DURAMEN_PREFIXES_COPY_H
 
+#include "engine/nest.h"
 #include "engine/store.h"
 #include "engine/stream.h"
 #include "engine/tree.h"
@@ -26,6 +34,12 @@ struct copy_state {
 	char keep[64]; /* the policy as of it */
 };
 
+enum copy_part {
+	COPY_WHOLE = 'W',   /* bytes and an end; of a tree of cells puts and a close */
+	COPY_KEPT = 'K',    /* nothing follows: the same pages as before */
+	COPY_CHANGED = 'M', /* a keyed tree: puts and removals, then a close */
+};
+
 /* Negative results end the copying and are returned. What is lent lasts for the call. */
 struct copy_sink {
 	int (*state)(void *ctx, const struct copy_state *state);
@@ -34,14 +48,21 @@ struct copy_sink {
 	 * first. Those that no state has brought are no names any more.
 	 */
 	int (*name)(void *ctx, const struct state_name *name);
+	/*
+	 * Of the innermost collection that is open, the catalog at first. If the cell names pages its
+	 * parts come next; what it names is blank. Of lists key is NULL: behind all that is there.
+	 */
 	int (*put)(void *ctx, const void *key, size_t len, const struct cell *cell);
 	/*
-	 * A value of its own run: the bytes of its cell before those that name the run; its
-	 * pieces.
+	 * The next part of the innermost cell that has parts to come. nth, unless it is whole: which of
+	 * the pages named by the cell that the innermost put outside of whole collections replaces.
 	 */
-	int (*run)(void *ctx, const void *key, size_t len, const struct cell *head, uint64_t bytes);
+	int (*part)(void *ctx, enum copy_part how, unsigned nth);
+	/* The bytes of a run or a rope, and their end. */
 	int (*piece)(void *ctx, const void *data, size_t n);
-	int (*run_end)(void *ctx);
+	int (*bytes_end)(void *ctx);
+	/* The end of a tree of cells. */
+	int (*close)(void *ctx);
 	int (*del)(void *ctx, const void *key, size_t len);
 	int (*state_end)(void *ctx);
 };
@@ -87,6 +108,16 @@ int copy_plan_run(struct copy_plan *plan, struct copy_meter *meter, const struct
                   void *ctx);
 void copy_plan_end(struct copy_plan *plan);
 
+/* ---- copy_give.c: what a state holds, or what changed ---- */
+
+struct copy_giving {
+	struct copy_meter *meter;
+	const struct copy_sink *sink;
+	void *ctx;
+};
+/* before NULL: all of it. */
+int copy_give(const struct copy_giving *g, const dur_view *before, const dur_view *v);
+
 /* ---- copy_decode.c: states of a stream ---- */
 
 /* All of them, up to and with the final block. DUR_E_CORRUPT. meter->done: bytes read are added. */
@@ -97,9 +128,9 @@ int copy_decode(struct stream_in *in, const struct stream_header *header, struct
 enum copy_record {
 	COPY_STATE = 'S',
 	COPY_NAME = 'N',
-	COPY_PUT = 'P',
-	COPY_RUN = 'R',
+	COPY_PUT = 'P', /* parts: enum copy_part */
 	COPY_DEL = 'D',
+	COPY_CLOSE = 'X',
 	COPY_STATE_END = 'E',
 };
 
@@ -121,12 +152,7 @@ struct copy_build {
 	bool passing;
 	struct copy_names seen;  /* of all states so far */
 	struct copy_names names; /* that the state at hand changes */
-	struct run_writer *run;
-	struct cell_head {
-		uint8_t key[TREE_KEY_MAX], cell[32];
-		size_t len, cell_len;
-		uint64_t bytes;
-	} head;
+	struct copy_cells *cells; /* the collections that are open */
 	struct store_host host; /* of a new file: nobody else knows of it */
 	struct store_shared words;
 };
@@ -139,5 +165,21 @@ extern const struct copy_sink copy_build_sink;
 int copy_build_finish(struct copy_build *build, uint64_t next);
 /* After any end: what is not finished is dropped. */
 void copy_build_end(struct copy_build *build);
+
+/* ---- copy_cells.c: entries into trees ---- */
+
+/* Entries go to the catalog of a transaction from now on; none is open. */
+int copy_cells_open(struct copy_cells **cells, struct txn *txn, uint64_t state);
+int copy_cells_put(struct copy_cells *cells, const void *key, size_t len, const struct cell *cell);
+int copy_cells_part(struct copy_cells *cells, enum copy_part how, unsigned nth);
+int copy_cells_piece(struct copy_cells *cells, const void *data, size_t n);
+int copy_cells_bytes_end(struct copy_cells *cells);
+int copy_cells_close(struct copy_cells *cells);
+int copy_cells_del(struct copy_cells *cells, const void *key, size_t len);
+/* NULL is fine. What is open, if something is, hangs nowhere: then the transaction is to be aborted. */
+void copy_cells_end(struct copy_cells *cells);
+
+/* The n-th page, from 0, that a cell names. 1: it does not name so many. */
+int copy_ref(const uint8_t *cell, size_t len, unsigned n, struct nest_ref *ref);
 
 #endif

@@ -13,8 +13,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "engine/run.h"
-#include "engine/value.h"
 #include "prefixes/copy.h"
 
 /* ---- A new file: shared memory of one process ---- */
@@ -140,7 +138,9 @@ static int build_state(void *ctx, const struct copy_state *state)
 		return error_context(
 			rc, "the copy was changed by itself, so the stream does not fit it any "
 			    "more; receive a full copy under another name: ");
-	return rc < 0 ? rc : check_base(b);
+	if (rc == 0)
+		rc = check_base(b);
+	return rc < 0 ? rc : copy_cells_open(&b->cells, b->txn, state->number);
 }
 
 /*
@@ -186,84 +186,43 @@ static int drop_names(struct copy_build *b)
 static int build_put(void *ctx, const void *key, size_t len, const struct cell *cell)
 {
 	struct copy_build *b = ctx;
-	int rc;
 
-	if (b->passing)
-		return 0;
-	rc = tree_put(&b->txn->dirty, &b->txn->catalog, key, len, cell->bytes, cell->len, NULL);
-	return rc < 0 ? rc : dirty_relieve(&b->txn->dirty);
+	return b->passing ? 0 : copy_cells_put(b->cells, key, len, cell);
 }
 
-static int build_run(void *ctx, const void *key, size_t len, const struct cell *head,
-                     uint64_t bytes)
+static int build_part(void *ctx, enum copy_part how, unsigned nth)
 {
 	struct copy_build *b = ctx;
 
-	if (b->passing)
-		return 0;
-	memcpy(b->head.key, key, len);
-	memcpy(b->head.cell, head->bytes, head->len);
-	b->head.len = len;
-	b->head.cell_len = head->len;
-	b->head.bytes = bytes;
-	return run_begin(&b->txn->dirty, bytes, &b->run);
+	return b->passing ? 0 : copy_cells_part(b->cells, how, nth);
 }
 
 static int build_piece(void *ctx, const void *data, size_t n)
 {
 	struct copy_build *b = ctx;
 
-	return b->passing ? 0 : run_add(b->run, data, n);
+	return b->passing ? 0 : copy_cells_piece(b->cells, data, n);
 }
 
-/* Of text and numbers as text every byte means something: what the run holds is looked at. */
-static int check_run(struct copy_build *b, struct page_ptr ptr)
-{
-	struct key_arena arena = { 0 };
-	const void *payload;
-	int rc = run_read(store_file(b->store), ptr, b->head.bytes, &payload);
-
-	if (rc == 0)
-		rc = value_check(b->head.cell, b->head.cell_len, payload, &arena);
-	key_arena_free(&arena);
-	return rc;
-}
-
-static int build_run_end(void *ctx)
+static int build_bytes_end(void *ctx)
 {
 	struct copy_build *b = ctx;
-	struct page_ptr ptr;
-	struct value_run run;
-	struct cell cell = { .bytes = b->head.cell };
-	int rc;
 
-	if (b->passing)
-		return 0;
-	rc = run_finish(b->run, &ptr);
-	if (rc < 0)
-		return rc;
-	b->run = NULL;
-	run = (struct value_run){ ptr.birth, ptr.no, b->head.bytes };
-	b->head.cell_len = value_put_run(b->head.cell, b->head.cell_len, &run);
-	cell.len = (uint32_t)b->head.cell_len;
-	rc = check_run(b, ptr);
-	return rc < 0 ? rc : build_put(b, b->head.key, b->head.len, &cell);
+	return b->passing ? 0 : copy_cells_bytes_end(b->cells);
+}
+
+static int build_close(void *ctx)
+{
+	struct copy_build *b = ctx;
+
+	return b->passing ? 0 : copy_cells_close(b->cells);
 }
 
 static int build_del(void *ctx, const void *key, size_t len)
 {
 	struct copy_build *b = ctx;
-	int rc;
 
-	if (b->passing)
-		return 0;
-	rc = tree_del(&b->txn->dirty, &b->txn->catalog, key, len);
-	if (rc == 1)
-		return error_set(DUR_E_CORRUPT,
-		                 "state %" PRIu64 " of the backup stream removes what is not "
-		                 "there: it does not fit this copy",
-		                 b->state.number);
-	return rc < 0 ? rc : dirty_relieve(&b->txn->dirty);
+	return b->passing ? 0 : copy_cells_del(b->cells, key, len);
 }
 
 static int build_state_end(void *ctx)
@@ -278,6 +237,8 @@ static int build_state_end(void *ctx)
 
 	if (b->passing)
 		return 0;
+	copy_cells_end(b->cells);
+	b->cells = NULL;
 	if (b->txn->catalog.count != b->state.entries)
 		return error_set(DUR_E_CORRUPT,
 		                 "state %" PRIu64 " has %" PRIu64 " entries here, and %" PRIu64
@@ -304,9 +265,10 @@ const struct copy_sink copy_build_sink = {
 	.state = build_state,
 	.name = build_name,
 	.put = build_put,
-	.run = build_run,
+	.part = build_part,
 	.piece = build_piece,
-	.run_end = build_run_end,
+	.bytes_end = build_bytes_end,
+	.close = build_close,
 	.del = build_del,
 	.state_end = build_state_end,
 };
@@ -361,9 +323,8 @@ void copy_build_end(struct copy_build *b)
 {
 	copy_names_free(&b->seen);
 	copy_names_free(&b->names);
-	if (b->run)
-		run_abandon(b->run);
-	b->run = NULL;
+	copy_cells_end(b->cells);
+	b->cells = NULL;
 	if (b->txn)
 		store_abort(b->txn);
 	b->txn = NULL;

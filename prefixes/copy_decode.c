@@ -9,11 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/check_values.h"
+#include "engine/grow.h"
 #include "engine/policy.h"
 #include "engine/run.h"
 #include "engine/utf8.h"
 #include "engine/value.h"
 #include "prefixes/copy.h"
+
+/* A collection that is open. Little is kept of it: how deep they nest is the stream's to say. */
+struct level {
+	struct level *outer;
+	uint32_t kind;
+	bool whole;                  /* puts only */
+	bool any;                    /* a change was read: key is the last one's */
+	uint64_t count;              /* of changes */
+	size_t key_len, key_cap, len, cap;
+	uint8_t *key;
+	uint8_t *cell;               /* whose parts are to come */
+	unsigned given, parts;
+};
 
 struct decoder {
 	struct stream_in *in;
@@ -25,11 +40,8 @@ struct decoder {
 	struct copy_state state;     /* the one being read, or the one before */
 	struct stream_totals totals; /* so far */
 	uint64_t metered;            /* bytes of the stream that the meter knows of */
-	bool any;                    /* a change of this state was read: key is the last one's */
-	size_t len;
-	uint8_t key[2][TREE_KEY_MAX]; /* in turn the one before and this one */
-	unsigned turn;
-	uint8_t cell[TREE_CELL_MAX];
+	struct level catalog, *top;
+	uint8_t key[TREE_KEY_MAX], cell[TREE_CELL_MAX];
 };
 
 static int damaged(const struct decoder *d, const char *what)
@@ -84,70 +96,134 @@ static int get_sized(struct decoder *d, uint8_t *to, size_t max, size_t *len)
 }
 
 /* Keys ascend; typed ones are what the encoding makes. */
-static int get_key(struct decoder *d)
+static int check_key(struct decoder *d, size_t len)
 {
-	uint8_t *key = d->key[d->turn ^ 1], *before = d->key[d->turn];
-	size_t len;
+	struct level *l = d->top;
+	bool typed = l->kind == DUR_MAP || l->kind == DUR_SET;
 	dur_value value;
-	int order, rc = get_sized(d, key, TREE_KEY_MAX, &len);
+	int order, rc;
 
-	if (rc < 0)
-		return rc;
-	if (d->any) {
-		order = memcmp(before, key, len < d->len ? len : d->len);
-		if (order > 0 || (order == 0 && len <= d->len))
+	if (l->any) {
+		order = memcmp(l->key, d->key, len < l->key_len ? len : l->key_len);
+		if (order > 0 || (order == 0 && len <= l->key_len))
 			return damaged(d, "keys are out of order");
 	}
 	key_arena_reset(&d->arena);
-	if (!(d->header->flags & STREAM_RAW) && key_decode(key, len, &d->arena, &value) < 0)
+	if (typed && key_decode(d->key, len, &d->arena, &value) < 0)
 		return damaged(d, "a key");
-	d->any = true;
-	d->len = len;
-	d->turn ^= 1;
-	d->totals.changes++;
+	rc = grow_array(&l->key, &l->key_cap, len, 1, "reading a backup stream");
+	if (rc < 0)
+		return rc;
+	if (len)
+		memcpy(l->key, d->key, len);
+	l->key_len = len;
 	return 0;
 }
 
-/* ---- Records ---- */
+static int get_key(struct decoder *d)
+{
+	size_t len = 0;
+	int rc = 0;
+
+	if (d->top->kind != DUR_LIST) {
+		rc = get_sized(d, d->key, sizeof d->key, &len);
+		if (rc == 0)
+			rc = check_key(d, len);
+	}
+	d->top->any = true;
+	d->top->count++;
+	d->totals.changes++;
+	return rc;
+}
+
+/* ---- Cells ---- */
+
+/* What it names is blank, and can be. */
+static int check_ref(const struct decoder *d, const struct nest_ref *ref)
+{
+	const uint8_t *cell = d->cell + ref->from;
+	size_t head = ref->at - ref->from;
+
+	if (ref->ptr.no != PAGE_FIRST || ref->ptr.birth != 0)
+		return damaged(d, "a value names a page");
+	if (ref->is_tree) {
+		if (ref->tree.depth != 1 || ref->tree.placed > d->state.number)
+			return damaged(d, "a collection");
+		return 0;
+	}
+	if (ref->length > VALUE_BYTES_MAX || run_pages(ref->length) == 0 ||
+	    head != (cell[0] & VALUE_TAGGED ? VALUE_HEAD_MAX : 1))
+		return damaged(d, "a large value");
+	return 0;
+}
+
+static int check_cell(struct decoder *d, size_t key_len, size_t len)
+{
+	const struct cell cell = { d->cell, (uint32_t)len };
+	uint32_t kind = d->top->kind;
+	struct nest_ref ref;
+	const char *why = "";
+	int rc = 0;
+
+	if (len == 0 || key_len + len > TREE_ENTRY_MAX)
+		return damaged(d, "a value");
+	if (!nest_check(d->cell, len, false, &why))
+		return damaged(d, why);
+	if ((kind == DUR_SET || kind == DUR_RAW_SET) && (len != 1 || d->cell[0] != DUR_NULL))
+		return damaged(d, "a member of a set has a value");
+	for (d->top->parts = 0; rc == 0 && copy_ref(d->cell, len, d->top->parts, &ref) == 0;) {
+		d->top->parts++;
+		rc = check_ref(d, &ref);
+	}
+	if (rc == 0 && check_value(NULL, &cell, &d->arena) < 0)
+		rc = error_context(DUR_E_CORRUPT, "the backup stream, in state %" PRIu64 ": ",
+		                   d->state.number);
+	return rc;
+}
 
 static int decode_put(struct decoder *d)
 {
+	struct level *l = d->top;
 	struct cell cell = { .bytes = d->cell };
+	bool keyed = l->kind != DUR_LIST;
 	size_t len = 0;
 	int rc = get_key(d);
 
 	if (rc == 0)
 		rc = get_sized(d, d->cell, sizeof d->cell, &len);
+	if (rc == 0)
+		rc = check_cell(d, keyed ? l->key_len : 0, len);
+	if (rc == 0 && l->parts)
+		rc = grow_array(&l->cell, &l->cap, len, 1, "reading a backup stream");
 	if (rc < 0)
 		return rc;
-	if (len == 0 || value_is_run(d->cell, len) || d->len + len > TREE_ENTRY_MAX)
-		return damaged(d, "a value");
-	if (value_check(d->cell, len, NULL, &d->arena) < 0)
-		return error_context(DUR_E_CORRUPT, "the backup stream, in state %" PRIu64 ": ",
-		                     d->state.number);
+	if (l->parts)
+		memcpy(l->cell, d->cell, len);
+	l->len = len;
+	l->given = 0;
 	cell.len = (uint32_t)len;
-	return d->sink->put(d->ctx, d->key[d->turn], d->len, &cell);
+	return d->sink->put(d->ctx, keyed ? d->key : NULL, keyed ? l->key_len : 0, &cell);
 }
 
-static int decode_run(struct decoder *d)
+static int decode_del(struct decoder *d)
 {
-	struct cell head = { .bytes = d->cell };
-	const uint8_t *at = NULL;
-	uint64_t left = 0;
-	size_t len = 0, n = 0;
-	int rc = get_key(d);
+	int rc = 0;
 
+	if (d->top->whole)
+		rc = damaged(d, "something is removed from what holds nothing");
 	if (rc == 0)
-		rc = get_sized(d, d->cell, VALUE_HEAD_MAX, &len);
-	if (rc == 0)
-		rc = get_number(d, &left);
-	if (rc < 0)
-		return rc;
-	if (len == 0 || !value_is_run(d->cell, len) || left > VALUE_BYTES_MAX ||
-	    run_pages(left) == 0 || len != (d->cell[0] & VALUE_TAGGED ? 3 : 1))
-		return damaged(d, "a large value");
-	head.len = (uint32_t)len;
-	rc = d->sink->run(d->ctx, d->key[d->turn], d->len, &head, left);
+		rc = get_key(d);
+	return rc == 0 ? d->sink->del(d->ctx, d->key, d->top->key_len) : rc;
+}
+
+/* ---- Parts ---- */
+
+static int decode_bytes(struct decoder *d, uint64_t left)
+{
+	const uint8_t *at = NULL;
+	size_t n = 0;
+	int rc = 0;
+
 	for (; left > 0 && rc == 0; left -= n) {
 		rc = stream_in_piece(d->in, left, &at, &n);
 		if (rc == 0)
@@ -155,17 +231,72 @@ static int decode_run(struct decoder *d)
 		if (rc == 0)
 			rc = copy_step(d->meter);
 	}
-	return rc == 0 ? d->sink->run_end(d->ctx) : rc;
+	return rc == 0 ? d->sink->bytes_end(d->ctx) : rc;
 }
 
-static int decode_del(struct decoder *d)
+static int open_level(struct decoder *d, uint32_t kind, bool whole)
 {
-	int rc = get_key(d);
+	struct level *l = calloc(1, sizeof *l);
 
-	if (rc == 0 && d->totals.states == 1 && d->header->base == 0)
-		rc = damaged(d, "something is removed from a state that holds nothing");
-	return rc == 0 ? d->sink->del(d->ctx, d->key[d->turn], d->len) : rc;
+	if (!l)
+		return error_system(ENOMEM, "reading a backup stream");
+	l->outer = d->top;
+	l->kind = kind;
+	l->whole = whole;
+	d->top = l;
+	return 0;
 }
+
+static void pop(struct decoder *d)
+{
+	struct level *l = d->top;
+
+	d->top = l->outer;
+	free(l->key);
+	free(l->cell);
+	free(l);
+}
+
+static int decode_part(struct decoder *d, enum copy_part how)
+{
+	struct level *l = d->top;
+	struct nest_ref ref;
+	uint64_t nth = 0;
+	bool keyed;
+	int rc;
+
+	if (copy_ref(l->cell, l->len, l->given, &ref))
+		return damaged(d, "a part of no value");
+	keyed = ref.is_tree && ref.tree.kind != DUR_LIST && ref.tree.kind != DUR_ROPE;
+	rc = how == COPY_WHOLE ? 0 : get_number(d, &nth);
+	if (rc == 0 && (nth > TREE_CELL_MAX || (how == COPY_CHANGED && !keyed)))
+		rc = damaged(d, "a part");
+	if (rc == 0)
+		rc = d->sink->part(d->ctx, how, (unsigned)nth);
+	if (rc < 0)
+		return rc;
+	if (how != COPY_KEPT && ref.is_tree && ref.tree.kind != DUR_ROPE)
+		return open_level(d, ref.tree.kind, how == COPY_WHOLE);
+	l->given++;
+	return how == COPY_KEPT ? 0 : decode_bytes(d, ref.is_tree ? ref.tree.count : ref.length);
+}
+
+static int decode_close(struct decoder *d)
+{
+	const struct level *l = d->top;
+	struct nest_ref ref;
+
+	if (!l->outer)
+		return damaged(d, "the end of a collection that has not begun");
+	copy_ref(l->outer->cell, l->outer->len, l->outer->given, &ref);
+	if (l->whole && l->count != ref.tree.count)
+		return damaged(d, "a collection has other entries than it says");
+	pop(d);
+	d->top->given++;
+	return d->sink->close(d->ctx);
+}
+
+/* ---- States ---- */
 
 /* A state's own record: ascending in number and time, none above the last one. */
 static int state_begin(struct decoder *d)
@@ -195,8 +326,9 @@ static int state_begin(struct decoder *d)
 		return damaged(d, "its states are out of order");
 	if (policy_parse(s.keep, &policy) < 0)
 		return damaged(d, "its retention policy");
-	d->any = false;
+	d->catalog.any = false;
 	d->totals.states++;
+	d->catalog.whole = d->totals.states == 1 && d->header->base == 0;
 	return d->sink->state(d->ctx, &s);
 }
 
@@ -209,10 +341,32 @@ static int decode_name(struct decoder *d)
 		rc = get_text(d, name.name);
 	if (rc < 0)
 		return rc;
-	if (d->any || name.state == 0 || name.state > d->state.number ||
+	if (d->catalog.any || name.state == 0 || name.state > d->state.number ||
 	    state_name_check(name.name) < 0)
 		return damaged(d, "a name of a state");
 	return d->sink->name(d->ctx, &name);
+}
+
+/* Parts come at once behind the cell that names them, names and the end at the catalog alone. */
+static int decode_record(struct decoder *d, uint8_t letter)
+{
+	bool part = letter == COPY_WHOLE || letter == COPY_KEPT || letter == COPY_CHANGED;
+
+	if (part != (d->top->given < d->top->parts))
+		return damaged(d, part ? "a part of no value" : "a value lacks a part");
+	if (d->top->outer && (letter == COPY_NAME || letter == COPY_STATE_END))
+		return damaged(d, "a collection has no end");
+	switch (letter) {
+	case COPY_NAME: return decode_name(d);
+	case COPY_PUT: return decode_put(d);
+	case COPY_DEL: return decode_del(d);
+	case COPY_WHOLE:
+	case COPY_KEPT:
+	case COPY_CHANGED: return decode_part(d, (enum copy_part)letter);
+	case COPY_CLOSE: return decode_close(d);
+	case COPY_STATE_END: return d->sink->state_end(d->ctx);
+	default: return damaged(d, "a record of an unknown kind");
+	}
 }
 
 static int state_changes(struct decoder *d)
@@ -224,14 +378,7 @@ static int state_changes(struct decoder *d)
 		rc = stream_in_get(d->in, &letter, 1);
 		if (rc < 0)
 			break;
-		switch (letter) {
-		case COPY_NAME: rc = decode_name(d); break;
-		case COPY_PUT: rc = decode_put(d); break;
-		case COPY_RUN: rc = decode_run(d); break;
-		case COPY_DEL: rc = decode_del(d); break;
-		case COPY_STATE_END: rc = d->sink->state_end(d->ctx); break;
-		default: rc = damaged(d, "a record of an unknown kind");
-		}
+		rc = decode_record(d, letter);
 		d->meter->done += stream_in_bytes(d->in) - d->metered;
 		d->metered = stream_in_bytes(d->in);
 		if (rc == 0)
@@ -281,7 +428,13 @@ int copy_decode(struct stream_in *in, const struct stream_header *header, struct
 	d->state = (struct copy_state){ .number = header->base,
 		                        .time_ns = header->base_time_ns,
 		                        .entries = header->base_entries };
+	d->top = &d->catalog;
+	d->catalog.kind = header->flags & STREAM_RAW ? DUR_RAW_MAP : DUR_MAP;
 	rc = decode_all(d);
+	while (d->top->outer)
+		pop(d);
+	free(d->catalog.key);
+	free(d->catalog.cell);
 	key_arena_free(&d->arena);
 	free(d);
 	return rc;

@@ -11,13 +11,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/nest.h"
-#include "engine/run.h"
-#include "engine/tree_diff.h"
-#include "engine/value.h"
 #include "prefixes/copy.h"
 
-enum { TELL_MS = 100, PIECE_BYTES = 1 << 20 };
+enum { TELL_MS = 100 };
 
 /* ---- Progress ---- */
 
@@ -126,95 +122,10 @@ void copy_plan_end(struct copy_plan *plan)
 	copy_names_free(&plan->names);
 }
 
-/* ---- Entries ---- */
-
-struct giving {
-	struct copy_meter *meter;
-	const struct copy_sink *sink;
-	void *ctx;
-};
-
-/* Its bytes pass one piece at a time: they are a mapping's, and need not be in memory at once. */
-static int give_run(const struct giving *g, const dur_view *v, const void *key, size_t len,
-                    const struct cell *cell)
-{
-	struct cell head = { cell->bytes, cell->len - CELL_RUN_BYTES };
-	const void *bytes;
-	struct value_run run;
-	int rc = value_run(cell->bytes, cell->len, &run);
-
-	if (rc == 0)
-		rc = run_read(v->pager.file, (struct page_ptr){ run.page, run.birth }, run.bytes,
-		              &bytes);
-	if (rc == 0)
-		rc = g->sink->run(g->ctx, key, len, &head, run.bytes);
-	for (uint64_t at = 0, n; at < run.bytes && rc == 0; at += n) {
-		n = run.bytes - at < PIECE_BYTES ? run.bytes - at : PIECE_BYTES;
-		rc = g->sink->piece(g->ctx, (const uint8_t *)bytes + at, (size_t)n);
-		if (rc == 0)
-			rc = copy_step(g->meter);
-	}
-	return rc == 0 ? g->sink->run_end(g->ctx) : rc;
-}
-
-static int give_put(const struct giving *g, const dur_view *v, const void *key, size_t len,
-                    const struct cell *cell)
-{
-	if (nest_is_collection(cell->bytes))
-		return error_set(DUR_E_TYPE, "there are collections in this prefix, which this version "
-		                             "neither backs up nor compacts");
-	int rc = value_is_run(cell->bytes, cell->len) ? give_run(g, v, key, len, cell)
-	                                              : g->sink->put(g->ctx, key, len, cell);
-
-	g->meter->done++;
-	return rc < 0 ? rc : copy_step(g->meter);
-}
-
-static int give_all(const struct giving *g, const dur_view *v)
-{
-	struct cursor *c = malloc(sizeof *c);
-	const void *key;
-	struct cell cell;
-	size_t len;
-	int rc;
-
-	if (!c)
-		return error_system(ENOMEM, "copying a state");
-	cursor_open(c, &v->pager, v->catalog);
-	for (rc = cursor_first(c); rc == 0; rc = rc == 0 ? cursor_next(c) : rc) {
-		cursor_entry(c, &key, &len, &cell);
-		rc = give_put(g, v, key, len, &cell);
-	}
-	free(c);
-	return rc < 0 ? rc : 0;
-}
-
-static int give_changes(const struct giving *g, const dur_view *old, const dur_view *v)
-{
-	struct tree_diff *d = malloc(sizeof *d);
-	const struct tree_bounds all = { 0 };
-	struct tree_change c;
-	int rc;
-
-	if (!d)
-		return error_system(ENOMEM, "comparing two states");
-	rc = tree_diff_open(d, &old->pager, old->catalog, &v->pager, v->catalog, &all);
-	while (rc == 0 && (rc = tree_diff_next(d, &c)) == 0) {
-		if (c.now.bytes) {
-			rc = give_put(g, v, c.key, c.len, &c.now);
-		} else {
-			rc = g->sink->del(g->ctx, c.key, c.len);
-			g->meter->done++;
-		}
-	}
-	free(d);
-	return rc < 0 ? rc : 0;
-}
-
 /* ---- States ---- */
 
 /* Those of the state; with the last one all that are left. */
-static int give_names(const struct giving *g, struct copy_plan *plan, uint64_t number)
+static int give_names(const struct copy_giving *g, struct copy_plan *plan, uint64_t number)
 {
 	struct copy_names *names = &plan->names;
 	size_t n = 0;
@@ -230,7 +141,7 @@ static int give_names(const struct giving *g, struct copy_plan *plan, uint64_t n
 	return rc;
 }
 
-static int give_state(const struct giving *g, struct copy_plan *plan, const dur_view *before,
+static int give_state(const struct copy_giving *g, struct copy_plan *plan, const dur_view *before,
                       const dur_view *v, const struct state *s)
 {
 	struct copy_state state = {
@@ -247,7 +158,7 @@ static int give_state(const struct giving *g, struct copy_plan *plan, const dur_
 	if (rc == 0)
 		rc = give_names(g, plan, s->number);
 	if (rc == 0)
-		rc = before ? give_changes(g, before, v) : give_all(g, v);
+		rc = copy_give(g, before, v);
 	return rc == 0 ? g->sink->state_end(g->ctx) : rc;
 }
 
@@ -269,7 +180,7 @@ static int open_next(const struct copy_plan *plan, uint64_t after, dur_view **ne
 	return rc;
 }
 
-static int give_history(struct copy_plan *plan, const struct giving *g, dur_view **before)
+static int give_history(struct copy_plan *plan, const struct copy_giving *g, dur_view **before)
 {
 	uint64_t after = plan->since.number;
 	struct state s;
@@ -293,7 +204,7 @@ static int give_history(struct copy_plan *plan, const struct giving *g, dur_view
 int copy_plan_run(struct copy_plan *plan, struct copy_meter *meter, const struct copy_sink *sink,
                   void *ctx)
 {
-	const struct giving g = { meter, sink, ctx };
+	const struct copy_giving g = { meter, sink, ctx };
 	dur_view *before = plan->base;
 	int rc = 0;
 

@@ -189,9 +189,9 @@ static int look_put(void *ctx, const void *key, size_t len, const struct cell *c
 	return 0;
 }
 
-static int look_run(void *ctx, const void *key, size_t len, const struct cell *head, uint64_t bytes)
+static int look_part(void *ctx, enum copy_part how, unsigned nth)
 {
-	(void)ctx, (void)key, (void)len, (void)head, (void)bytes;
+	(void)ctx, (void)how, (void)nth;
 	return 0;
 }
 
@@ -217,9 +217,10 @@ static const struct copy_sink looking_sink = {
 	.state = look_state,
 	.name = look_name,
 	.put = look_put,
-	.run = look_run,
+	.part = look_part,
 	.piece = look_piece,
-	.run_end = look_end,
+	.bytes_end = look_end,
+	.close = look_end,
 	.del = look_del,
 	.state_end = look_end,
 };

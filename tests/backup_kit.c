@@ -62,6 +62,8 @@ uint64_t backup_change(dur_prefix *p, uint64_t *random, unsigned n, const char *
 		else
 			put_random(txn, random, &key);
 	}
+	for (unsigned i = 0; i < n; i += 2)
+		backup_change_nested(txn, random);
 	EXPECT(0, dur_commit(txn, &o, &state));
 	dur_close(txn);
 	return state;
@@ -89,10 +91,12 @@ int backup_from(dur_workspace *ws, const char *name, const char *path)
 	return rc;
 }
 
-static void same_value(const dur_value *a, const dur_value *b)
+void backup_same_value(const dur_value *a, const dur_value *b)
 {
 	HOLDS(a->type == b->type && a->tag == b->tag, "types %u and %u", a->type, b->type);
-	if (a->type == DUR_STR || a->type == DUR_BYTES)
+	if (a->type >= DUR_MAP && a->type <= DUR_ROPE)
+		backup_same_coll(a->coll, b->coll);
+	else if (a->type == DUR_STR || a->type == DUR_BYTES)
 		HOLDS(a->len == b->len && memcmp(a->ptr, b->ptr, a->len) == 0, "bytes differ");
 	else
 		HOLDS(dur_compare(a, b) == 0, "values differ");
@@ -100,21 +104,11 @@ static void same_value(const dur_value *a, const dur_value *b)
 
 void backup_same_state(dur_prefix *a, uint64_t state_a, dur_prefix *b, uint64_t state_b)
 {
-	dur_value key[2], value[2];
 	dur_view *v[2];
-	dur_iter *it[2];
-	int rc;
 
 	EXPECT(0, dur_snapshot(a, state_a, NULL, &v[0]));
 	EXPECT(0, dur_snapshot(b, state_b, NULL, &v[1]));
-	for (int i = 0; i < 2; i++)
-		EXPECT(0, dur_scan(dur_root(v[i]), NULL, &it[i]));
-	while ((rc = MUST(dur_next(it[0], &key[0], &value[0]))) == 0) {
-		EXPECT(0, dur_next(it[1], &key[1], &value[1]));
-		same_value(&key[0], &key[1]);
-		same_value(&value[0], &value[1]);
-	}
-	EXPECT(DUR_NONE, dur_next(it[1], NULL, NULL));
+	backup_same_coll(dur_root(v[0]), dur_root(v[1]));
 	for (int i = 0; i < 2; i++)
 		dur_close(v[i]);
 }
@@ -160,22 +154,11 @@ void backup_same_names(dur_prefix *p, dur_prefix *copy)
 
 static uint64_t digest_state(dur_prefix *p, uint64_t state, uint64_t sum)
 {
-	dur_value key, value;
 	uint8_t number[8];
 	dur_view *v;
-	dur_iter *it;
 
 	EXPECT(0, dur_snapshot(p, state, NULL, &v));
-	EXPECT(0, dur_scan(dur_root(v), NULL, &it));
-	while (MUST(dur_next(it, &key, &value)) == 0) {
-		sum = hash64(&key.type, sizeof key.type, sum);
-		sum = key.type == DUR_STR ? hash64(key.str, key.len, sum) : hash64(&key.i, 8, sum);
-		sum = hash64(&value.type, sizeof value.type, sum);
-		if (value.type == DUR_STR || value.type == DUR_BYTES)
-			sum = hash64(value.ptr, value.len, sum);
-		else if (value.type != DUR_TUPLE)
-			sum = hash64(&value.i, 8, sum);
-	}
+	sum = backup_digest_coll(dur_root(v), sum);
 	dur_close(v);
 	memcpy(number, &state, 8);
 	return hash64(number, 8, sum);

@@ -707,18 +707,38 @@ START_TEST(forgeries)
 	       "P\x03\x02"
 	       "a\0\x17\x88\1\0\0\0\0\0\0\0\3\0\0\0\0\0\7\0\0\0\0\0\0\0",
 	       1, 1);
-	FORGED("an int in a run",
-	       "R\x03\x02"
-	       "a\0\x01\x83\x02xy",
-	       1, 1);
-	FORGED("a run that is too long",
-	       "R\x03\x02"
-	       "a\0\x01\x88\xff\xff\xff\xff\xff\xff\x7f",
-	       1, 1);
-	FORGED("text that is not",
-	       "R\x03\x02"
-	       "a\0\x01\x87\x02\xff\xff",
-	       1, 1);
+	/* a run's cell: a type, birth 0, page 3, its length */
+#define RUN(type, length) "P\x03\x02" "a\0\x17" type "\0\0\0\0\0\0\0\0\3\0\0\0\0\0" length
+	FORGED("an int in a run", RUN("\x83", "\2\0\0\0\0\0\0\0") "Wxy", 1, 1);
+	FORGED("a run that is too long", RUN("\x88", "\0\0\0\0\0\0\0\1") "W", 1, 1);
+	FORGED("text that is not", RUN("\x87", "\2\0\0\0\0\0\0\0") "W\xff\xff", 1, 1);
+	FORGED("a run without its bytes", RUN("\x88", "\2\0\0\0\0\0\0\0"), 1, 1);
+	FORGED("the run that was there", RUN("\x88", "\2\0\0\0\0\0\0\0") "K\0", 1, 1);
+#undef RUN
+	/* a map's: placed in state 1, birth 0, page 3, n entries, depth 1 */
+#define TREE(kind, placed, n) "P\x03\x02" "a\0\x1e" kind placed "\0\0\0\0\0\0\0" \
+	"\0\0\0\0\0\0\0\0\3\0\0\0\0\0" n "\0\0\0\0\0\1"
+#define ENTRY "P\x03\x02" "k\0\x02\x03\x07"
+	FORGED("a map placed later", TREE("\xa0", "\6", "\1") "W" ENTRY "X", 2, 1);
+	FORGED("a map with too few entries", TREE("\xa0", "\1", "\2") "W" ENTRY "X", 2, 1);
+	FORGED("a map with too many entries", TREE("\xa0", "\1", "\1") "W" ENTRY
+	       "P\x03\x02" "l\0\x02\x03\x07" "X", 3, 1);
+	FORGED("a map's keys out of order", TREE("\xa0", "\1", "\2") "W" ENTRY ENTRY "X", 3, 1);
+	FORGED("a map's key that is none", TREE("\xa0", "\1", "\1") "WP\x01\x7f\x02\x03\x07X", 2, 1);
+	FORGED("a map without end", TREE("\xa0", "\1", "\1") "W" ENTRY, 2, 1);
+	FORGED("a set with values", TREE("\xa2", "\1", "\1") "W" ENTRY "X", 2, 1);
+	FORGED("a map that was there", TREE("\xa0", "\1", "\1") "K\0", 1, 1);
+	FORGED("changes of a map that was not there", TREE("\xa0", "\1", "\1") "M\0" ENTRY "X", 2, 1);
+	FORGED("changes of a list", TREE("\xa4", "\1", "\1") "M\0P\x02\x03\x07X", 2, 1);
+	FORGED("a list with too few items", TREE("\xa4", "\1", "\2") "WP\x02\x03\x07X", 2, 1);
+	FORGED("a rope that is cut off", TREE("\xa5", "\1", "\x7f") "Wabc", 1, 1);
+	FORGED("a removal from a new map", TREE("\xa0", "\1", "\1") "W" ENTRY "D\x03\x02" "k\0" "X", 3, 1);
+	FORGED("a name in a map", TREE("\xa0", "\1", "\1") "WN\1\1x" ENTRY "X", 2, 1);
+	FORGED("an end of nothing", "X", 0, 0);
+	FORGED("a part of nothing", "W", 0, 0);
+	FORGED("an unknown cell", "P\x03\x02" "a\0\x02\x26\x05", 1, 1);
+#undef TREE
+#undef ENTRY
 	FORGED("a removal from nothing",
 	       "D\x03\x02"
 	       "a\0",

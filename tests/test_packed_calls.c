@@ -38,7 +38,7 @@ static void setup(void)
 	backup_of("copy", 0, "before");
 	copy = prefix_attach(ws, "copy", NULL);
 	EXPECT(0, dur_keep(p, "all"));
-	backup_change(p, &rng, 20, NULL); /* surely a change */
+	backup_change(p, &rng, 1, NULL);
 	EXPECT(DUR_NONE, dur_pack_history(p, -1));
 	EXPECT(0, dur_stat(p, &stat));
 	ck_assert_uint_gt(stat.packed_bytes, 0);
