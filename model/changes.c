@@ -2,9 +2,12 @@
 #include "model/changes.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/utf8.h"
+#include "model/kept.h"
 #include "model/path.h"
 
 /* ---- Paths ---- */
@@ -15,6 +18,7 @@ static int path_room(struct change_path *path, size_t need)
 
 	if (need <= path->cap)
 		return 0;
+	need = need < 128 ? 128 : need + need / 2;
 	grown = realloc(path->text, need);
 	if (!grown)
 		return error_system(ENOMEM, "writing the path of a change");
@@ -23,70 +27,187 @@ static int path_room(struct change_path *path, size_t need)
 	return 0;
 }
 
-int change_path_set(struct change_path *path, const dur_view *v, const void *key, size_t len)
+static int path_begin(struct change_path *path, const struct where *where)
 {
+	size_t len = where ? where->len : 0;
+	int rc = path_room(path, len + 1);
+
+	if (rc < 0)
+		return rc;
+	if (len)
+		memcpy(path->text, where->text, len);
+	path->text[len] = '\0';
+	path->len = len;
+	return 0;
+}
+
+/* A raw key that is text is written as text: as a step it means the same bytes. */
+static int path_add_key(struct change_path *path, const struct nest_step *step)
+{
+	enum { GUESS = 64 };
 	struct key_arena scratch = { 0 };
+	bool raw = kind_is_raw(step->kind);
 	dur_value value;
 	size_t need = 0;
-	int rc = collection_key_value(v->raw, key, len, &scratch, &value);
+	int rc = collection_key_value(raw, step->key, step->len, &scratch, &value);
 
-	if (rc == 0 && v->raw && utf8_valid(key, len) == len)
+	if (rc == 0 && raw && utf8_valid(step->key, step->len) == step->len)
 		value.type = DUR_STR;
 	if (rc == 0)
-		rc = path_room(path, 64);
+		rc = path_room(path, path->len + GUESS);
 	if (rc == 0)
-		rc = path_format_key(&value, path->text + 1, path->cap - 2, &need);
+		rc = path_format_key(&value, path->text + path->len + 1, path->cap - path->len - 2,
+		                     &need);
 	if (rc == -ENOSPC) {
-		rc = path_room(path, need + 2);
+		rc = path_room(path, path->len + need + 2);
 		if (rc == 0)
-			rc = path_format_key(&value, path->text + 1, path->cap - 2, &need);
+			rc = path_format_key(&value, path->text + path->len + 1,
+			                     path->cap - path->len - 2, &need);
 	}
 	key_arena_free(&scratch);
 	if (rc < 0)
 		return rc;
-	path->text[0] = '/';
-	path->len = need + 1;
+	path->text[path->len] = '/';
+	path->len += need + 1;
 	path->text[path->len] = '\0';
 	return 0;
 }
 
-void change_path_free(struct change_path *path)
+static int path_add(struct change_path *path, const struct nest_step *step)
 {
-	free(path->text);
-	*path = (struct change_path){ 0 };
-}
+	enum { POSITION = 24 };
+	int rc;
 
-/* ---- Rows ---- */
-
-int changes_open(struct changes *c, dur_view *old, dur_view *now, const struct tree_bounds *bounds)
-{
-	static const struct tree empty;
-	dur_view *any = now ? now : old;
-
-	c->view[DIFF_OLD] = old;
-	c->view[DIFF_NOW] = now;
-	return tree_diff_open(&c->diff, old ? &old->pager : &any->pager,
-	                      old ? old->catalog : &empty, now ? &now->pager : &any->pager,
-	                      now ? now->catalog : &empty, bounds);
-}
-
-int changes_step(struct changes *c, struct tree_change *step)
-{
-	int rc = tree_diff_next(&c->diff, step);
-
-	for (int i = 0; i < 2; i++)
-		if (c->view[i]) {
-			c->view[i]->pages_read += c->diff.side[i].pages_read;
-			c->diff.side[i].pages_read = 0;
-		}
+	if (step->key)
+		return path_add_key(path, step);
+	rc = path_room(path, path->len + POSITION);
+	if (rc == 0)
+		path->len += (size_t)snprintf(path->text + path->len, POSITION, "/%" PRIu64,
+		                              step->at);
 	return rc;
 }
 
-int changes_row(struct changes *c, const struct tree_change *step, dur_change *row)
+/* ---- Opening ---- */
+
+static void source_of(struct nest_source *source, const struct place *p, const struct pager *pager)
+{
+	*source = (struct nest_source){ .pager = pager };
+	if (!p)
+		return;
+	source->kind = p->kind;
+	if (p->tree) {
+		source->tree = *p->tree;
+	} else {
+		source->cell = p->cell.bytes;
+		source->len = p->cell.len;
+	}
+}
+
+static int open_sources(struct changes *c, const struct place *old, const struct place *now,
+                        const struct tree_bounds *bounds, bool again)
+{
+	struct nest_source a, b;
+	dur_view *any = now ? now->view : old->view;
+
+	c->view[DIFF_OLD] = old ? old->view : NULL;
+	c->view[DIFF_NOW] = now ? now->view : NULL;
+	c->whole = false;
+	source_of(&a, old, &(old ? old->view : any)->pager);
+	source_of(&b, now, &any->pager);
+	return again ? nest_diff_again(&c->diff, &a, &b, true)
+	             : nest_diff_open(&c->diff, &a, &b, bounds);
+}
+
+int changes_open(struct changes *c, const struct place *old, const struct place *now,
+                 const struct tree_bounds *bounds)
+{
+	c->where = NULL;
+	return open_sources(c, old, now, bounds, false);
+}
+
+int changes_again(struct changes *c, const struct place *old, const struct place *now)
+{
+	return open_sources(c, old, now, NULL, true);
+}
+
+int changes_open_at(struct changes *c, dur_view *old, dur_view *now, const struct where *where,
+                    const struct tree_bounds *bounds)
+{
+	struct place a, b;
+	int x = where_place(where, old, &a);
+	int y = x < 0 ? x : where_place(where, now, &b);
+
+	c->where = where;
+	if (x < 0 || y < 0)
+		return x < 0 ? x : y;
+	if (x == 0 && y == 0 && a.kind == b.kind && a.kind != DUR_ROPE)
+		return open_sources(c, &a, &b, bounds, false);
+	c->view[DIFF_OLD] = old;
+	c->view[DIFF_NOW] = now;
+	c->whole = true;
+	c->told = false;
+	return 0;
+}
+
+/* ---- Steps ---- */
+
+/* What stands at the path, if it is not the same. 0, or 1. */
+static int whole_step(struct changes *c, struct nest_change *step)
+{
+	int x, y, r;
+
+	if (c->told)
+		return 1;
+	c->told = true;
+	*step = (struct nest_change){ 0 };
+	x = where_find(c->where, c->view[DIFF_OLD], &step->old, NULL);
+	y = x < 0 ? x : where_find(c->where, c->view[DIFF_NOW], &step->now, NULL);
+	if (x < 0 || y < 0)
+		return x < 0 ? x : y;
+	if (!step->old.bytes || !step->now.bytes)
+		return step->old.bytes == step->now.bytes;
+	r = tree_cells_differ(&c->view[DIFF_OLD]->pager, &step->old, &c->view[DIFF_NOW]->pager,
+	                      &step->now, NULL);
+	return r < 0 ? r : r == 0;
+}
+
+int changes_step(struct changes *c, struct nest_change *step)
+{
+	int rc;
+
+	if (c->whole)
+		return whole_step(c, step);
+	rc = nest_diff_next(&c->diff, step);
+	for (unsigned i = 0; i < 2; i++)
+		if (c->view[i])
+			c->view[i]->pages_read += nest_diff_pages(&c->diff, i);
+	return rc;
+}
+
+/* A cell as a value. A collection's handle is to last as long as its view. */
+static int value_of(struct changes *c, dur_view *v, const struct cell *cell, bool copy,
+                    dur_value *value)
+{
+	struct cell lasting = *cell;
+
+	if (copy && nest_is_collection(cell->bytes)) {
+		lasting.bytes = kept_cell(v, cell->bytes, cell->len);
+		if (!lasting.bytes)
+			return -ENOMEM;
+	}
+	return collection_value(v, &lasting, &c->arena, value);
+}
+
+int changes_row(struct changes *c, const struct nest_change *step, dur_change *row)
 {
 	dur_view *old = c->view[DIFF_OLD], *now = c->view[DIFF_NOW];
-	int rc = change_path_set(&c->path, now ? now : old, step->key, step->len);
+	struct nest_step place;
+	int rc = path_begin(&c->path, c->where);
 
+	for (uint32_t i = 0; rc == 0 && !c->whole && i < nest_diff_steps(&c->diff); i++) {
+		nest_diff_step(&c->diff, i, &place);
+		rc = path_add(&c->path, &place);
+	}
 	if (rc < 0)
 		return rc;
 	key_arena_reset(&c->arena);
@@ -94,14 +215,15 @@ int changes_row(struct changes *c, const struct tree_change *step, dur_change *r
 	row->path = DUR_STRN(c->path.text, c->path.len);
 	row->path.type = DUR_PATH;
 	if (step->old.bytes)
-		rc = collection_value(old, &step->old, &c->arena, &row->old);
+		rc = value_of(c, old, &step->old, step->copies, &row->old);
 	if (rc == 0 && step->now.bytes)
-		rc = collection_value(now, &step->now, &c->arena, &row->now);
+		rc = value_of(c, now, &step->now, step->copies, &row->now);
 	return rc;
 }
 
 void changes_end(struct changes *c)
 {
-	change_path_free(&c->path);
+	nest_diff_free(&c->diff);
+	free(c->path.text);
 	key_arena_free(&c->arena);
 }

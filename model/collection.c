@@ -235,25 +235,6 @@ int collection_reach(dur_coll c, const dur_value *key, bool make, struct row **r
 	return rc < 0 ? rc : 0;
 }
 
-int collection_catalog_key(dur_view *v, const dur_value *path, struct element_key *out, bool *self)
-{
-	const struct place p = { .view = v, .kind = v->raw ? DUR_RAW_MAP : DUR_MAP };
-	struct steps steps;
-	dur_value step;
-	int rc = steps_open(&steps, path);
-
-	if (rc == 0)
-		rc = steps_next(&steps, &step);
-	*self = rc == 1;
-	if (rc == 0)
-		rc = place_key(&p, &step, out);
-	if (rc == 0 && (rc = steps_next(&steps, &step)) == 0)
-		rc = error_set(DUR_E_TYPE, "this version follows entries of the catalog: a path of one "
-		                           "step");
-	key_arena_free(&steps.scratch);
-	return rc < 0 ? rc : 0;
-}
-
 int collection_find(dur_coll c, const dur_value *key, struct place *p, struct cell *cell, bool *self)
 {
 	struct element_key k;

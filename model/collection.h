@@ -42,8 +42,6 @@ int collection_look(dur_coll c, const dur_value *key, struct place *p, struct el
 /* The same for writing. make: missing collections on the way are made, maps; else DUR_E_PARENT. */
 int collection_reach(dur_coll c, const dur_value *key, bool make, struct row **row,
                      struct element_key *out, bool *self);
-/* The key of a path of one step from the catalog (log, watch). DUR_E_TYPE: it has more. */
-int collection_catalog_key(dur_view *v, const dur_value *path, struct element_key *out, bool *self);
 /* What stands at a key, or at the end of a path: 0, DUR_NONE. *self as above, then p is set alone. */
 int collection_find(dur_coll c, const dur_value *key, struct place *p, struct cell *cell, bool *self);
 

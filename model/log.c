@@ -6,8 +6,8 @@
  * retained state above that one: the state that made it, or, where retention has taken states
  * away, the first that shows it.
  *
- * One key is compared where it is looked up; more keys by a diff of the two trees within their
- * bounds.
+ * What is followed may be of any depth (where.h); the two states are compared there, by a diff where it
+ * is a collection.
  *
  * Two snapshots are open at a time, the states on both sides of the last step: what a row lends
  * is theirs.
@@ -25,8 +25,7 @@
 struct side {
 	dur_view *view; /* NULL: none */
 	struct state state;
-	uint64_t since; /* the keys are what they are from this state on */
-	struct cell cell; /* of one key; bytes NULL: it is not there */
+	uint64_t since; /* what is followed is what it is from this state on */
 };
 
 enum step {
@@ -39,13 +38,13 @@ struct log {
 	struct walk *walk;
 	uint64_t below; /* the first state is the newest one below this */
 	uint64_t skip, limit;
-	bool one;       /* the key alone */
+	struct where where;
+	struct element_key key; /* of a path of one step */
 	uint8_t step;   /* enum step */
 	struct side now, old;
 	uint64_t state; /* the rows of this step are of this state */
 	int64_t time_ns;
-	struct element_key key;
-	struct selection range; /* of more keys: their bounds */
+	struct selection range; /* of the keys of what stands at the path */
 	struct changes changes; /* between the two sides */
 };
 
@@ -63,9 +62,16 @@ static int look(struct log *l, struct side *s)
 	const struct tree_key one = { l->key.bytes, l->key.len };
 	const struct tree_key low = { r->bounded_low ? r->keys.lo : NULL, r->keys.lo_len };
 	const struct tree_key high = { r->bounded_high ? r->keys.hi : NULL, r->keys.hi_len };
+	struct cell cell;
+	int rc;
 
-	return walk_since(l->walk, s->view, &s->state, l->one ? &one : &low, l->one ? &one : &high,
-	                  &s->since, &s->cell);
+	if (l->where.n < 2)
+		return walk_since(l->walk, s->view, &s->state, l->where.n ? &one : &low,
+		                  l->where.n ? &one : &high, &s->since, &cell);
+	rc = where_find(&l->where, s->view, &cell, &s->since);
+	if (s->since > s->state.number)
+		s->since = s->state.number;
+	return rc < 0 ? rc : 0;
 }
 
 /* The newest retained state below a number. 1: there is none. */
@@ -122,7 +128,7 @@ static int step(struct log *l)
 		return rc;
 	rc = made_by(l);
 	if (rc == 0)
-		rc = changes_open(&l->changes, l->old.view, l->now.view, &bounds);
+		rc = changes_open_at(&l->changes, l->old.view, l->now.view, &l->where, &bounds);
 	if (rc == 0)
 		l->step = STEP_OPEN;
 	return rc;
@@ -130,25 +136,10 @@ static int step(struct log *l)
 
 /* ---- Rows ---- */
 
-/* The next of this step. 0 or 1. */
-static int step_next(struct log *l, struct tree_change *row)
-{
-	const struct cell *old = &l->old.cell, *now = &l->now.cell;
-
-	if (!l->one)
-		return changes_step(&l->changes, row);
-	*row = (struct tree_change){ l->key.bytes, l->key.len, *old, *now };
-	l->step = STEP_DONE;
-	if (!old->bytes || !now->bytes)
-		return old->bytes == now->bytes;
-	int rc = tree_cells_differ(&l->old.view->pager, old, &l->now.view->pager, now, NULL);
-	return rc < 0 ? rc : rc == 0;
-}
-
 static int log_next(void *changes, dur_change *change)
 {
 	struct log *l = changes;
-	struct tree_change row;
+	struct nest_change row;
 	int rc = 0;
 
 	if (l->limit == 0)
@@ -158,7 +149,7 @@ static int log_next(void *changes, dur_change *change)
 			rc = step(l);
 		if (rc != 0)
 			break;
-		rc = step_next(l, &row);
+		rc = changes_step(&l->changes, &row);
 		if (rc == 1) {
 			l->step = STEP_DONE;
 			rc = 0;
@@ -185,6 +176,7 @@ static void log_end(void *changes)
 	side_close(&l->now);
 	side_close(&l->old);
 	changes_end(&l->changes);
+	where_free(&l->where);
 	walk_close(l->walk);
 	free(l);
 }
@@ -193,11 +185,30 @@ static const struct change_kind log_kind = { log_next, log_end };
 
 /* ---- Opening ---- */
 
-/* The bounds and counts of r. */
-static int take_range(struct log *l, dur_coll c, const dur_range *r)
+/* The bounds of r, of the keys of what stands at the path in the newest state. */
+static int take_bounds(struct log *l, dur_prefix *prefix, const dur_range *r)
 {
+	dur_view *newest;
 	struct place p;
-	int rc;
+	int rc = dur_snapshot(prefix, DUR_LATEST, NULL, &newest);
+
+	if (rc < 0)
+		return rc;
+	rc = where_place(&l->where, newest, &p);
+	if (rc == 0 && !kind_is_keyed(p.kind))
+		rc = 1;
+	if (rc == 0)
+		rc = range_select(&p, r, &l->range);
+	else if (rc == 1)
+		rc = error_set(DUR_E_TYPE, "the path leads to what has no keys to take a range of: leave "
+		                           "from and to NULL");
+	dur_close(newest);
+	return rc;
+}
+
+static int take_range(struct log *l, dur_prefix *prefix, const dur_range *r)
+{
+	int rc = 0;
 
 	l->limit = UINT64_MAX;
 	if (!r)
@@ -205,12 +216,8 @@ static int take_range(struct log *l, dur_coll c, const dur_range *r)
 	if (r->flags & DUR_REVERSE || r->parts)
 		return error_set(DUR_E_MISUSE, "a log goes from the newest change down: its range takes "
 		                 "neither DUR_REVERSE nor parts");
-	rc = place_open(c, &p);
-	if (rc == 0)
-		rc = range_select(&p, r, &l->range);
-	if (rc == 0 && l->one && (l->range.bounded_low || l->range.bounded_high))
-		rc = error_set(DUR_E_TYPE, "the path leads to one entry, which has no keys to take a range "
-		               "of: leave from and to NULL, or ask for the catalog");
+	if (r->from || r->to || r->flags || r->pad)
+		rc = take_bounds(l, prefix, r);
 	l->skip = r->skip;
 	if (r->limit)
 		l->limit = r->limit;
@@ -220,19 +227,19 @@ static int take_range(struct log *l, dur_coll c, const dur_range *r)
 static int log_open(struct log *l, dur_view *anchor, const dur_value *path, const dur_range *r,
                     uint64_t from)
 {
-	dur_coll c = dur_root(anchor);
-	bool self = true;
-	int rc = path ? collection_catalog_key(anchor, path, &l->key, &self) : 0;
+	const struct place catalog = { .view = anchor, .kind = anchor->raw ? DUR_RAW_MAP : DUR_MAP };
+	int rc = where_open(&l->where, path, anchor->raw);
 
+	if (rc == 0 && l->where.n == 1)
+		rc = place_key(&catalog, &l->where.steps[0], &l->key);
 	if (rc < 0)
 		return rc;
-	l->one = !self;
-	if (l->one && l->key.bytes != l->key.buf) { /* the caller's own */
+	if (l->where.n == 1 && l->key.bytes != l->key.buf) { /* the step's own */
 		memcpy(l->key.buf, l->key.bytes, l->key.len);
 		l->key.bytes = l->key.buf;
 	}
 	l->below = from && from < UINT64_MAX ? from + 1 : UINT64_MAX;
-	rc = take_range(l, c, r);
+	rc = take_range(l, anchor->prefix, r);
 	return rc < 0 ? rc : walk_open(anchor->prefix, &l->walk);
 }
 

@@ -18,26 +18,14 @@ struct watch {
 	dur_view *next;                 /* the one whose changes are being given; NULL: none */
 	bool begun;                     /* with that */
 	int64_t time_ns;                /* its */
-	bool bounded;
-	struct element_key key;         /* the path; bounded: this key alone */
-	uint8_t behind[TREE_KEY_MAX + 2];
+	struct where where;
 	struct changes changes;
 };
-
-static int begin(struct watch *w)
-{
-	struct tree_bounds bounds = { 0 };
-
-	if (w->bounded)
-		bounds = (struct tree_bounds){ .from = w->behind, .from_len = w->key.len,
-			.to = w->behind, .to_len = w->key.len + 1 };
-	return changes_open(&w->changes, w->seen, w->next, &bounds);
-}
 
 static int watch_next(void *ctx, dur_change *change)
 {
 	struct watch *w = ctx;
-	struct tree_change step;
+	struct nest_change step;
 	int rc;
 
 	for (;;) {
@@ -47,7 +35,7 @@ static int watch_next(void *ctx, dur_change *change)
 				return rc;
 		}
 		if (!w->begun) {
-			rc = begin(w);
+			rc = changes_open_at(&w->changes, w->seen, w->next, &w->where, NULL);
 			if (rc < 0)
 				return rc;
 			w->begun = true;
@@ -72,33 +60,13 @@ static void watch_end(void *ctx)
 	struct watch *w = ctx;
 
 	changes_end(&w->changes);
+	where_free(&w->where);
 	dur_close(w->next);
 	dur_close(w->seen);
 	free(w);
 }
 
 static const struct change_kind watch_kind = { watch_next, watch_end };
-
-/* The key that the path names; this release watches entries of the catalog. */
-static int take_path(struct watch *w, const dur_value *path)
-{
-	bool self = true;
-	int rc = 0;
-
-	if (path && path->type != DUR_PATH && path->type != DUR_STEPS)
-		return error_set(DUR_E_MISUSE,
-		                 "dur_watch() takes a path: DUR_PATH() or DUR_STEPS()");
-	if (path)
-		rc = collection_catalog_key(w->seen, path, &w->key, &self);
-	if (rc < 0)
-		return rc;
-	w->bounded = !self;
-	if (w->bounded) { /* nothing lies between a key and that key with 00 behind it */
-		memcpy(w->behind, w->key.bytes, w->key.len);
-		w->behind[w->key.len] = 0;
-	}
-	return 0;
-}
 
 int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t flags, dur_iter **it)
 {
@@ -112,6 +80,8 @@ int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t fla
 		return rc;
 	if (!it)
 		return error_set(DUR_E_MISUSE, "dur_watch() needs a place for the iterator");
+	if (path && path->type != DUR_PATH && path->type != DUR_STEPS)
+		return error_set(DUR_E_MISUSE, "dur_watch() takes a path: DUR_PATH() or DUR_STEPS()");
 	if (flags & ~(uint32_t)DUR_COALESCE)
 		return error_set(DUR_E_MISUSE, "dur_watch() takes no flag but DUR_COALESCE");
 	w = calloc(1, sizeof *w);
@@ -120,7 +90,7 @@ int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t fla
 	w->coalesce = flags & DUR_COALESCE;
 	rc = follow_start(&w->follow, p, after, &w->seen);
 	if (rc == 0)
-		rc = take_path(w, path);
+		rc = where_open(&w->where, path, p->raw);
 	if (rc == 0)
 		rc = view_anchor(p, &anchor);
 	if (rc < 0) {

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * diff, log and watch through nesting, against a plain comparison of the two states entry by entry: what
+ * is told is the innermost thing that differs, with its path.
+ */
+#include "prefix_kit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH = 4, STATES = 12, NAMES = 60, PATH = 200 };
+
+static dur_workspace *ws;
+static dur_prefix *p;
+static uint64_t seed;
+static char long_text[1500];
+
+static uint64_t below(uint64_t n)
+{
+	return kit_random(&seed) % n;
+}
+
+/* ---- Random states ---- */
+
+/* A place of up to DEPTH steps: few names far up, so that collections are met again. */
+static void random_path(char *path)
+{
+	unsigned depth = 1 + (unsigned)below(DEPTH);
+
+	*path = '\0';
+	for (unsigned i = 0; i < depth; i++)
+		sprintf(path + strlen(path), i + 1 < depth ? "/c%u" : "/k%02u",
+		        (unsigned)below(i + 1 < depth ? 3 : NAMES));
+}
+
+static dur_value random_value(void)
+{
+	static dur_value pairs[6];
+
+	switch (below(8)) {
+	case 0: /* makes trees of maps */
+	case 2:
+		return DUR_STRN(long_text, below(sizeof long_text));
+	case 1:
+		for (unsigned i = 0; i < 3; i++) {
+			static const char *const names[] = { "x", "y", "z" };
+			pairs[2 * i] = DUR_STR(names[i]);
+			pairs[2 * i + 1] = DUR_INT((int64_t)below(3));
+		}
+		return DUR_NEW(DUR_MAP, pairs, 6);
+	default:
+		return DUR_INT((int64_t)below(50));
+	}
+}
+
+static void change_one(dur_view *txn)
+{
+	char path[PATH];
+	dur_value value;
+	dur_coll made;
+
+	random_path(path);
+	if (below(4) == 0) {
+		MUST(dur_del(dur_root(txn), &DUR_PATH(path)));
+		return;
+	}
+	if (below(12) == 0) { /* a clone of whatever is there, somewhere else */
+		char other[PATH];
+		random_path(other);
+		*strrchr(other, '/') = '\0';
+		if (*other && dur_get(dur_root(txn), &DUR_PATH(other), &value) == 0 && value.type == DUR_MAP) {
+			sprintf(path, "/c%u", (unsigned)below(3));
+			MUST(dur_put(dur_root(txn), &DUR_PATH(path), &DUR_COLL(value.coll)));
+			return;
+		}
+	}
+	*strrchr(path, '/') = '\0';
+	if (*path) {
+		int rc = dur_make(dur_root(txn), &DUR_PATH(path), DUR_MAP, &made);
+		HOLDS(rc == 0, "%s: %s", path, dur_message());
+	}
+	sprintf(path + strlen(path), "/k%02u", (unsigned)below(NAMES));
+	value = random_value();
+	MUST(dur_put(dur_root(txn), &DUR_PATH(path), &value));
+}
+
+static uint64_t commit_some(unsigned n)
+{
+	dur_view *txn;
+	uint64_t state;
+
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	while (n--)
+		change_one(txn);
+	EXPECT(0, dur_commit(txn, &(dur_commit_options){ .flags = DUR_ASYNC }, &state));
+	dur_close(txn);
+	return state;
+}
+
+/* ---- The plain comparison ---- */
+
+struct row {
+	char path[PATH];
+	uint32_t kind;
+};
+struct rows {
+	struct row *of;
+	size_t n, cap;
+};
+
+static void add_row(struct rows *rows, const char *path, uint32_t kind)
+{
+	if (rows->n == rows->cap) {
+		rows->cap = rows->cap ? 2 * rows->cap : 64;
+		rows->of = realloc(rows->of, rows->cap * sizeof *rows->of);
+		HOLDS(rows->of, "memory");
+	}
+	snprintf(rows->of[rows->n].path, PATH, "%s", path);
+	rows->of[rows->n++].kind = kind;
+}
+
+static bool same_scalar(const dur_value *a, const dur_value *b)
+{
+	if (a->type != b->type)
+		return false;
+	return a->type == DUR_INT ? a->i == b->i : a->len == b->len && !memcmp(a->str, b->str, a->len);
+}
+
+static void compare_maps(struct rows *rows, const char *path, dur_coll a, dur_coll b);
+
+static void compare_values(struct rows *rows, const char *path, const dur_value *a,
+                           const dur_value *b)
+{
+	if (a->type == DUR_ABSENT && b->type == DUR_ABSENT)
+		return;
+	if (a->type == DUR_ABSENT || b->type == DUR_ABSENT)
+		add_row(rows, path, a->type == DUR_ABSENT ? DUR_ADDED : DUR_REMOVED);
+	else if (a->type == DUR_MAP && b->type == DUR_MAP)
+		compare_maps(rows, path, a->coll, b->coll);
+	else if (a->type == DUR_MAP || b->type == DUR_MAP || !same_scalar(a, b))
+		add_row(rows, path, DUR_CHANGED);
+}
+
+/* Both in order of keys, as strings here. */
+static void compare_maps(struct rows *rows, const char *path, dur_coll a, dur_coll b)
+{
+	dur_iter *x, *y;
+	dur_value xk, xv, yk, yv;
+
+	EXPECT(0, dur_scan(a, NULL, &x));
+	EXPECT(0, dur_scan(b, NULL, &y));
+	int more_x = dur_next(x, &xk, &xv), more_y = dur_next(y, &yk, &yv);
+	while (more_x == 0 || more_y == 0) {
+		char step[PATH];
+		int order = more_x ? 1 : more_y ? -1 : dur_compare(&xk, &yk);
+		const dur_value *key = order <= 0 ? &xk : &yk;
+		snprintf(step, sizeof step, "%s/%.*s", path, (int)key->len, key->str);
+		compare_values(rows, step, order <= 0 ? &xv : &(dur_value){ 0 },
+		               order >= 0 ? &yv : &(dur_value){ 0 });
+		if (order <= 0)
+			more_x = dur_next(x, &xk, &xv);
+		if (order >= 0)
+			more_y = dur_next(y, &yk, &yv);
+	}
+	dur_iter_close(x);
+	dur_iter_close(y);
+}
+
+/* ---- What the rows say ---- */
+
+static void is_value_at(const dur_value *told, dur_view *v, const char *path)
+{
+	dur_value there = { 0 };
+	struct rows none = { 0 };
+
+	MUST(dur_get(dur_root(v), &DUR_PATH(path), &there));
+	HOLDS(there.type == told->type && (there.type == DUR_ABSENT || there.len == told->len ||
+	                                   there.type == DUR_INT), "%s", path);
+	compare_values(&none, path, told, &there);
+	HOLDS(none.n == 0, "%s: %zu differences, %s", path, none.n, none.of ? none.of->path : "");
+	free(none.of);
+}
+
+static void expect_rows(dur_iter *it, const struct rows *rows, dur_view *old, dur_view *now,
+                        bool back)
+{
+	dur_change c;
+
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct row *row = &rows->of[back ? rows->n - 1 - i : i];
+		EXPECT(0, dur_next_change(it, &c));
+		HOLDS(c.path.len == strlen(row->path) && !memcmp(c.path.str, row->path, c.path.len),
+		      "%.*s, not %s", (int)c.path.len, c.path.str, row->path);
+		HOLDS(c.kind == row->kind, "%s: %u, not %u", row->path, c.kind, row->kind);
+		is_value_at(&c.old, old, row->path);
+		is_value_at(&c.now, now, row->path);
+	}
+}
+
+static void setup(void)
+{
+	memset(long_text, 'x', sizeof long_text);
+	seed = kit_seed();
+	ws = prefix_workspace(kit_path("root"));
+	EXPECT(0, dur_attach(ws, "p", DUR_CREATE, NULL, &p));
+}
+
+static void teardown(void)
+{
+	EXPECT(0, dur_detach(p));
+	prefix_check_sound(ws, "p", DUR_HISTORY);
+	EXPECT(0, dur_workspace_close(ws));
+	kit_clean();
+}
+
+START_TEST(diffs_of_any_two_states)
+{
+	unsigned rounds = kit_rounds(30);
+	uint64_t state[STATES];
+	dur_iter *it;
+	dur_change c;
+
+	for (unsigned i = 0; i < STATES; i++)
+		state[i] = commit_some(i % 3 == 0 ? 400 : 1 + (unsigned)below(10));
+	for (unsigned i = 0; i < rounds; i++) {
+		struct rows rows = { 0 };
+		dur_view *old, *now;
+		bool back = below(2);
+		EXPECT(0, dur_snapshot(p, state[below(STATES)], NULL, &old));
+		EXPECT(0, dur_snapshot(p, state[below(STATES)], NULL, &now));
+		compare_maps(&rows, "", dur_root(old), dur_root(now));
+		EXPECT(0, dur_diff(dur_root(old), dur_root(now),
+		                   &(dur_range){ .flags = back ? DUR_REVERSE : 0 }, &it));
+		expect_rows(it, &rows, old, now, back);
+		EXPECT(DUR_NONE, dur_next_change(it, &c));
+		dur_close(old);
+		dur_close(now);
+		free(rows.of);
+	}
+}
+END_TEST
+
+/* A diff that is under way while its transaction is written to goes on behind what it told. */
+START_TEST(diffs_in_a_transaction)
+{
+	unsigned rounds = kit_rounds(20);
+
+	commit_some(300);
+	for (unsigned i = 0; i < rounds; i++) {
+		char last[PATH] = "";
+		dur_view *base, *txn;
+		dur_change c;
+		dur_iter *it;
+		int rc;
+		EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &base));
+		EXPECT(0, dur_begin(p, NULL, &txn));
+		for (unsigned n = 0; n < 30; n++)
+			change_one(txn);
+		EXPECT(0, dur_diff(dur_root(base), dur_root(txn), NULL, &it));
+		while ((rc = dur_next_change(it, &c)) == 0) {
+			/* what has been removed around the last one since is told, too */
+			bool around = strncmp(c.path.str, last, c.path.len) == 0 &&
+			              last[c.path.len] == '/';
+			HOLDS(around || strcmp(c.path.str, last) > 0, "%s comes behind %s",
+			      c.path.str, last);
+			snprintf(last, sizeof last, "%s", c.path.str);
+			is_value_at(&c.old, base, last);
+			is_value_at(&c.now, txn, last);
+			if (below(3) == 0)
+				change_one(txn);
+		}
+		MUST(rc);
+		dur_close(base);
+		if (below(2))
+			EXPECT(0, dur_commit(txn, &(dur_commit_options){ .flags = DUR_ASYNC }, NULL));
+		dur_close(txn);
+	}
+}
+END_TEST
+
+static dur_value find(dur_view *v, const char *path)
+{
+	dur_value value = { 0 };
+	int rc = dur_get(dur_root(v), &DUR_PATH(path), &value);
+
+	HOLDS(rc >= 0 || rc == DUR_E_TYPE, "%s: %s", path, dur_message());
+	return rc == 0 ? value : (dur_value){ 0 };
+}
+
+/* The log of any place is the comparison of each state with the one before it. */
+START_TEST(logs_of_any_depth)
+{
+	unsigned rounds = kit_rounds(40), states = kit_rounds(40) < 300 ? kit_rounds(40) : 300;
+	uint64_t *state = calloc(states, sizeof *state);
+	dur_change c;
+	dur_iter *it;
+
+	for (unsigned i = 0; i < states; i++)
+		state[i] = commit_some(i % 10 == 0 ? 200 : 1 + (unsigned)below(5));
+	for (unsigned i = 0; i < rounds; i++) {
+		char path[PATH] = "";
+		random_path(path);
+		if (below(2))
+			*strrchr(path, '/') = '\0';
+		EXPECT(0, dur_log(p, &DUR_PATH(path), NULL, 0, &it));
+		for (unsigned s = states; s-- > 0;) {
+			struct rows rows = { 0 };
+			dur_view *old, *now;
+			dur_value a, b;
+			EXPECT(0, dur_snapshot(p, s ? state[s - 1] : state[0] - 1, NULL, &old));
+			EXPECT(0, dur_snapshot(p, state[s], NULL, &now));
+			a = *path ? find(old, path)
+			          : (dur_value){ .type = DUR_MAP, .coll = dur_root(old) };
+			b = *path ? find(now, path)
+			          : (dur_value){ .type = DUR_MAP, .coll = dur_root(now) };
+			compare_values(&rows, path, &a, &b);
+			for (size_t n = 0; n < rows.n; n++) {
+				EXPECT(0, dur_next_change(it, &c));
+				HOLDS(strcmp(c.path.str, rows.of[n].path) == 0 &&
+				      c.kind == rows.of[n].kind && c.state == state[s],
+				      "%s of state %" PRIu64 ", not %s of %" PRIu64, c.path.str,
+				      c.state, rows.of[n].path, state[s]);
+				is_value_at(&c.old, old, rows.of[n].path);
+				is_value_at(&c.now, now, rows.of[n].path);
+			}
+			free(rows.of);
+			dur_close(old);
+			dur_close(now);
+		}
+		EXPECT(DUR_NONE, dur_next_change(it, &c));
+		dur_iter_close(it);
+	}
+	free(state);
+}
+END_TEST
+
+START_TEST(watches_of_any_depth)
+{
+	unsigned rounds = kit_rounds(8);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		char path[PATH] = "";
+		dur_view *old, *now;
+		dur_change c;
+		dur_iter *it;
+		if (i) {
+			random_path(path);
+			*strrchr(path, '/') = '\0';
+		}
+		EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &old));
+		EXPECT(0, dur_watch(p, &DUR_PATH(path), dur_state(old), 0, &it));
+		EXPECT(DUR_NONE, dur_next_change(it, &c));
+		for (unsigned s = 0; s < 12; s++) {
+			struct rows rows = { 0 };
+			uint64_t state = commit_some(s % 4 ? 3 : 150);
+			dur_value a, b;
+			EXPECT(0, dur_snapshot(p, state, NULL, &now));
+			a = find(old, path);
+			b = find(now, path);
+			compare_values(&rows, path, &a, &b);
+			for (size_t n = 0; n < rows.n; n++) {
+				EXPECT(0, dur_next_change(it, &c));
+				HOLDS(strcmp(c.path.str, rows.of[n].path) == 0 &&
+				      c.kind == rows.of[n].kind && c.state == state, "%s",
+				      rows.of[n].path);
+			}
+			EXPECT(DUR_NONE, dur_next_change(it, &c));
+			free(rows.of);
+			dur_close(old);
+			old = now;
+		}
+		dur_iter_close(it);
+		dur_close(old);
+	}
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("nested changes");
+	TCase *tc = tcase_create("nested changes");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, diffs_of_any_two_states);
+	tcase_add_test(tc, diffs_in_a_transaction);
+	tcase_add_test(tc, logs_of_any_depth);
+	tcase_add_test(tc, watches_of_any_depth);
+	suite_add_tcase(s, tc);
+	return s;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role roles[] = { { 0 } };
+
+	return kit_main(argc, argv, roles, suite());
+}
