@@ -126,6 +126,33 @@ static int backup_del(void *ctx, const void *key, size_t len)
 	return backup_key(ctx, COPY_DEL, key, len);
 }
 
+/* The letter and the position that every change of a list begins with. */
+static int backup_position(struct backup *b, enum copy_item what, uint64_t at)
+{
+	uint8_t head[1 + 10], *to = head;
+
+	*to++ = (uint8_t)what;
+	to = put_varint(to, at);
+	b->totals.changes++;
+	return stream_out_put(b->out, head, (size_t)(to - head));
+}
+
+static int backup_item(void *ctx, enum copy_item what, uint64_t at, const struct cell *cell)
+{
+	int rc = backup_position(ctx, what, at);
+
+	return rc < 0 ? rc : backup_sized(ctx, cell);
+}
+
+static int backup_cut(void *ctx, uint64_t at, uint64_t n)
+{
+	struct backup *b = ctx;
+	uint8_t bytes[10];
+	int rc = backup_position(b, COPY_CUT, at);
+
+	return rc < 0 ? rc : stream_out_put(b->out, bytes, (size_t)(put_varint(bytes, n) - bytes));
+}
+
 static int backup_state_end(void *ctx)
 {
 	return backup_letter(ctx, COPY_STATE_END);
@@ -140,6 +167,8 @@ static const struct copy_sink backup_sink = {
 	.bytes_end = backup_bytes_end,
 	.close = backup_close,
 	.del = backup_del,
+	.item = backup_item,
+	.cut = backup_cut,
 	.state_end = backup_state_end,
 };
 

@@ -5,12 +5,12 @@
  * the order of keys. It is keys and cells that travel, not pages: so what arrives lies clustered,
  * and a large value passes in pieces.
  *
- * A cell may name pages: the run of a large value, the trees of collections, any number of them if it
- * is an embedded collection. Then its parts follow it, one for each page that it names, in the order in
- * which they stand in it. A part is all that the pages hold, or it goes on from what the copy has at
- * the same path already: unchanged, or the changes of a tree, whose cells may have parts again. So the
- * copy's cells are the origin's but for page numbers and depths of trees, which are blank on the way;
- * what is embedded there is embedded here.
+ * A cell may name pages: the run of a large value, the trees of collections, any number of them if
+ * it is an embedded collection. Then its parts follow it, one for each page that it names, in the
+ * order in which they stand in it. A part is all that the pages hold, or it goes on from what the
+ * copy has at the same path already: unchanged, or the changes of a tree, whose cells may have parts
+ * again. So the copy's cells are the origin's but for page numbers and depths of trees, which are
+ * blank on the way; what is embedded there is embedded here.
  *
  *   prefix --copy_plan--+            +-- backup.c --> stream
  *                       +--> sink >--+
@@ -37,7 +37,14 @@ struct copy_state {
 enum copy_part {
 	COPY_WHOLE = 'W',   /* bytes and an end; of a tree of cells puts and a close */
 	COPY_KEPT = 'K',    /* nothing follows: the same pages as before */
-	COPY_CHANGED = 'M', /* a keyed tree: puts and removals, then a close */
+	COPY_CHANGED = 'M', /* a tree of cells: puts and removals, of a list items and cuts; a close */
+};
+
+/* In a list that changes. */
+enum copy_item {
+	COPY_SET = 'V',    /* in place of the item there */
+	COPY_INSERT = 'I', /* in front of it */
+	COPY_CUT = 'C',
 };
 
 /* Negative results end the copying and are returned. What is lent lasts for the call. */
@@ -64,6 +71,9 @@ struct copy_sink {
 	/* The end of a tree of cells. */
 	int (*close)(void *ctx);
 	int (*del)(void *ctx, const void *key, size_t len);
+	/* Set or insert, as a put; n items from a position on go. Positions are those of that moment. */
+	int (*item)(void *ctx, enum copy_item what, uint64_t at, const struct cell *cell);
+	int (*cut)(void *ctx, uint64_t at, uint64_t n);
 	int (*state_end)(void *ctx);
 };
 
@@ -176,7 +186,10 @@ int copy_cells_piece(struct copy_cells *cells, const void *data, size_t n);
 int copy_cells_bytes_end(struct copy_cells *cells);
 int copy_cells_close(struct copy_cells *cells);
 int copy_cells_del(struct copy_cells *cells, const void *key, size_t len);
-/* NULL is fine. What is open, if something is, hangs nowhere: then the transaction is to be aborted. */
+int copy_cells_item(struct copy_cells *cells, enum copy_item what, uint64_t at,
+                    const struct cell *cell);
+int copy_cells_cut(struct copy_cells *cells, uint64_t at, uint64_t n);
+/* NULL is fine. If something is open it hangs nowhere: then the transaction is to be aborted. */
 void copy_cells_end(struct copy_cells *cells);
 
 /* The n-th page, from 0, that a cell names. 1: it does not name so many. */

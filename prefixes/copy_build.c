@@ -261,6 +261,20 @@ static int build_state_end(void *ctx)
 	return rc;
 }
 
+static int build_item(void *ctx, enum copy_item what, uint64_t at, const struct cell *cell)
+{
+	struct copy_build *b = ctx;
+
+	return b->passing ? 0 : copy_cells_item(b->cells, what, at, cell);
+}
+
+static int build_cut(void *ctx, uint64_t at, uint64_t n)
+{
+	struct copy_build *b = ctx;
+
+	return b->passing ? 0 : copy_cells_cut(b->cells, at, n);
+}
+
 const struct copy_sink copy_build_sink = {
 	.state = build_state,
 	.name = build_name,
@@ -270,6 +284,8 @@ const struct copy_sink copy_build_sink = {
 	.bytes_end = build_bytes_end,
 	.close = build_close,
 	.del = build_del,
+	.item = build_item,
+	.cut = build_cut,
 	.state_end = build_state_end,
 };
 

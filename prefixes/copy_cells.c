@@ -36,6 +36,8 @@ struct level {
 	uint64_t used[REFS_MAX / 64 + 1]; /* of old: pages that parts have taken over */
 	const uint8_t *key;     /* NULL: of a list */
 	size_t key_len;
+	enum copy_item what;    /* of a list: set or insert, */
+	uint64_t at;            /* where */
 	struct level *pool;     /* whose old cell parts speak of */
 };
 
@@ -150,8 +152,10 @@ static int put(struct copy_cells *c, const void *key, size_t len, const struct c
 	struct dirty *d = &c->txn->dirty;
 	int rc;
 
-	if (l->kind == DUR_LIST)
-		rc = list_insert(d, l->tree, l->tree->count, cell, 1);
+	if (l->kind == DUR_LIST && l->what == COPY_SET)
+		rc = list_set(d, l->tree, l->at, cell, moved);
+	else if (l->kind == DUR_LIST)
+		rc = list_insert(d, l->tree, l->at, cell, 1);
 	else if (moved)
 		rc = tree_put_moved(d, l->tree, key, len, cell->bytes, cell->len);
 	else
@@ -166,10 +170,15 @@ static int begin(struct copy_cells *c, const void *key, size_t len, const struct
 	struct nest_ref ref;
 	uint8_t *old = NULL;
 	size_t old_len = 0;
+	uint32_t n = 0;
 	int rc = 1;
 
-	if (!l->whole)
+	if (l->kind == DUR_LIST && l->what == COPY_SET) {
+		rc = list_own(&c->txn->dirty, l->tree, l->at, &old, &n);
+		old_len = n;
+	} else if (l->kind != DUR_LIST && !l->whole) {
 		rc = tree_own(&c->txn->dirty, l->tree, key, len, &old, &old_len);
+	}
 	if (rc < 0)
 		return rc;
 	if (rc == 1 || !(old[0] & NEST_REFS))
@@ -230,6 +239,8 @@ static int part_done(struct copy_cells *c)
 
 int copy_cells_put(struct copy_cells *c, const void *key, size_t len, const struct cell *cell)
 {
+	c->top->what = COPY_INSERT; /* of a list: at its end */
+	c->top->at = c->top->tree->count;
 	if (cell->bytes[0] & NEST_REFS)
 		return begin(c, key, len, cell);
 	return put(c, key, len, cell, false);
@@ -241,6 +252,28 @@ int copy_cells_del(struct copy_cells *c, const void *key, size_t len)
 
 	if (rc == 1)
 		return misfit(c, "removes what is not there");
+	return rc < 0 ? rc : relieve(c);
+}
+
+int copy_cells_item(struct copy_cells *c, enum copy_item what, uint64_t at, const struct cell *cell)
+{
+	struct level *l = c->top;
+
+	if (at >= l->tree->count + (what == COPY_INSERT))
+		return misfit(c, "changes an item that a list does not have");
+	l->what = what;
+	l->at = at;
+	return cell->bytes[0] & NEST_REFS ? begin(c, NULL, 0, cell) : put(c, NULL, 0, cell, false);
+}
+
+int copy_cells_cut(struct copy_cells *c, uint64_t at, uint64_t n)
+{
+	struct tree *list = c->top->tree;
+	int rc;
+
+	if (n == 0 || at >= list->count || n > list->count - at)
+		return misfit(c, "removes items that a list does not have");
+	rc = seq_remove(&c->txn->dirty, list, SEQ_LIST, at, at + n);
 	return rc < 0 ? rc : relieve(c);
 }
 

@@ -104,7 +104,8 @@ static int check_key(struct decoder *d, size_t len)
 	int order, rc;
 
 	if (l->any) {
-		order = memcmp(l->key, d->key, len < l->key_len ? len : l->key_len);
+		size_t shorter = len < l->key_len ? len : l->key_len;
+		order = shorter ? memcmp(l->key, d->key, shorter) : 0;
 		if (order > 0 || (order == 0 && len <= l->key_len))
 			return damaged(d, "keys are out of order");
 	}
@@ -181,18 +182,15 @@ static int check_cell(struct decoder *d, size_t key_len, size_t len)
 	return rc;
 }
 
-static int decode_put(struct decoder *d)
+/* A cell beside a key of so many bytes. */
+static int get_cell(struct decoder *d, size_t key_len, struct cell *cell)
 {
 	struct level *l = d->top;
-	struct cell cell = { .bytes = d->cell };
-	bool keyed = l->kind != DUR_LIST;
 	size_t len = 0;
-	int rc = get_key(d);
+	int rc = get_sized(d, d->cell, sizeof d->cell, &len);
 
 	if (rc == 0)
-		rc = get_sized(d, d->cell, sizeof d->cell, &len);
-	if (rc == 0)
-		rc = check_cell(d, keyed ? l->key_len : 0, len);
+		rc = check_cell(d, key_len, len);
 	if (rc == 0 && l->parts)
 		rc = grow_array(&l->cell, &l->cap, len, 1, "reading a backup stream");
 	if (rc < 0)
@@ -201,7 +199,24 @@ static int decode_put(struct decoder *d)
 		memcpy(l->cell, d->cell, len);
 	l->len = len;
 	l->given = 0;
-	cell.len = (uint32_t)len;
+	*cell = (struct cell){ d->cell, (uint32_t)len };
+	return 0;
+}
+
+static int decode_put(struct decoder *d)
+{
+	struct level *l = d->top;
+	bool keyed = l->kind != DUR_LIST;
+	struct cell cell;
+	int rc;
+
+	if (!keyed && !l->whole)
+		return damaged(d, "a list's item has no place");
+	rc = get_key(d);
+	if (rc == 0)
+		rc = get_cell(d, keyed ? l->key_len : 0, &cell);
+	if (rc < 0)
+		return rc;
 	return d->sink->put(d->ctx, keyed ? d->key : NULL, keyed ? l->key_len : 0, &cell);
 }
 
@@ -209,11 +224,31 @@ static int decode_del(struct decoder *d)
 {
 	int rc = 0;
 
-	if (d->top->whole)
+	if (d->top->whole || d->top->kind == DUR_LIST)
 		rc = damaged(d, "something is removed from what holds nothing");
 	if (rc == 0)
 		rc = get_key(d);
 	return rc == 0 ? d->sink->del(d->ctx, d->key, d->top->key_len) : rc;
+}
+
+/* In a list that changes. Whether it has such a position is up to the copy. */
+static int decode_item(struct decoder *d, enum copy_item what)
+{
+	struct cell cell;
+	uint64_t at = 0, n = 0;
+	int rc;
+
+	if (d->top->kind != DUR_LIST || d->top->whole)
+		return damaged(d, "an item of no list");
+	d->totals.changes++;
+	rc = get_number(d, &at);
+	if (rc == 0 && what == COPY_CUT)
+		rc = get_number(d, &n);
+	else if (rc == 0)
+		rc = get_cell(d, 0, &cell);
+	if (rc < 0)
+		return rc;
+	return what == COPY_CUT ? d->sink->cut(d->ctx, at, n) : d->sink->item(d->ctx, what, at, &cell);
 }
 
 /* ---- Parts ---- */
@@ -262,20 +297,19 @@ static int decode_part(struct decoder *d, enum copy_part how)
 	struct level *l = d->top;
 	struct nest_ref ref;
 	uint64_t nth = 0;
-	bool keyed;
 	int rc;
 
 	if (copy_ref(l->cell, l->len, l->given, &ref))
 		return damaged(d, "a part of no value");
-	keyed = ref.is_tree && ref.tree.kind != DUR_LIST && ref.tree.kind != DUR_ROPE;
 	rc = how == COPY_WHOLE ? 0 : get_number(d, &nth);
-	if (rc == 0 && (nth > TREE_CELL_MAX || (how == COPY_CHANGED && !keyed)))
+	bool cells = ref.is_tree && ref.tree.kind != DUR_ROPE;
+	if (rc == 0 && (nth > TREE_CELL_MAX || (how == COPY_CHANGED && !cells)))
 		rc = damaged(d, "a part");
 	if (rc == 0)
 		rc = d->sink->part(d->ctx, how, (unsigned)nth);
 	if (rc < 0)
 		return rc;
-	if (how != COPY_KEPT && ref.is_tree && ref.tree.kind != DUR_ROPE)
+	if (how != COPY_KEPT && cells)
 		return open_level(d, ref.tree.kind, how == COPY_WHOLE);
 	l->given++;
 	return how == COPY_KEPT ? 0 : decode_bytes(d, ref.is_tree ? ref.tree.count : ref.length);
@@ -363,6 +397,9 @@ static int decode_record(struct decoder *d, uint8_t letter)
 	case COPY_WHOLE:
 	case COPY_KEPT:
 	case COPY_CHANGED: return decode_part(d, (enum copy_part)letter);
+	case COPY_SET:
+	case COPY_INSERT:
+	case COPY_CUT: return decode_item(d, (enum copy_item)letter);
 	case COPY_CLOSE: return decode_close(d);
 	case COPY_STATE_END: return d->sink->state_end(d->ctx);
 	default: return damaged(d, "a record of an unknown kind");

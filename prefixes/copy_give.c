@@ -13,6 +13,7 @@
 
 #include "engine/run.h"
 #include "engine/seq.h"
+#include "engine/seq_diff.h"
 #include "engine/small.h"
 #include "engine/tree_diff.h"
 #include "prefixes/copy.h"
@@ -41,6 +42,12 @@ struct giving {
 		struct cursor keyed;
 		struct seq_cursor list;
 		struct tree_diff diff;
+		struct {
+			struct seq_diff runs;
+			struct tree old, now;
+			size_t next;            /* run */
+			uint64_t done;          /* items of it */
+		} items;
 	};
 };
 
@@ -156,6 +163,13 @@ static int begin_changes(struct giver *a, uint32_t kind, const struct tree *old,
 	t->kind = kind;
 	t->changes = true;
 	t->pool = t;
+	if (kind == DUR_LIST) {
+		memset(&t->items, 0, sizeof t->items);
+		t->items.old = *old;
+		t->items.now = *now;
+		return seq_diff_make(&t->items.runs, &a->before->pager, old, &a->v->pager, now,
+		                     SEQ_LIST);
+	}
 	return tree_diff_open(&t->diff, &a->before->pager, old, &a->v->pager, now, &all);
 }
 
@@ -237,7 +251,7 @@ static int give_part(struct giver *a)
 		return give_whole(a, &ref, (struct span){ 0 });
 	if (old.ptr.no == ref.ptr.no && old.ptr.birth == ref.ptr.birth)
 		return a->g->sink->part(a->g->ctx, COPY_KEPT, nth);
-	if (!ref.is_tree || old.tree.kind != ref.tree.kind || ref.tree.kind == DUR_LIST ||
+	if (!ref.is_tree || old.tree.kind != ref.tree.kind ||
 	    ref.tree.kind == DUR_ROPE)
 		return give_whole(a, &ref, (struct span){ 0 });
 	const struct tree from = tree_of(&old), to = tree_of(&ref);
@@ -270,32 +284,39 @@ static struct span find_entry(const struct giving *t, const void *key, size_t le
 	                 t->kind == DUR_LIST ? (unsigned)seq_cursor_position(&t->list) : 0);
 }
 
+/* An entry whose cell names pages: its parts come next, and it is told with those blank. */
+static void keep_entry(struct giving *t, const void *key, size_t len, const struct cell *old,
+                       struct cell *cell, uint8_t blanked[TREE_CELL_MAX])
+{
+	struct nest_ref ref;
+
+	if (!(cell->bytes[0] & NEST_REFS))
+		return;
+	t->len = cell->len;
+	memcpy(t->cell, cell->bytes, cell->len);
+	memcpy(blanked, cell->bytes, cell->len);
+	blank(blanked, cell->len);
+	cell->bytes = blanked;
+	for (t->given = t->parts = 0; copy_ref(t->cell, t->len, t->parts, &ref) == 0;)
+		t->parts++;
+	if (!t->changes) {
+		t->was = find_entry(t, key, len);
+		return;
+	}
+	t->old_len = old->bytes ? old->len : 0;
+	if (t->old_len)
+		memcpy(t->old, old->bytes, t->old_len);
+	t->was = (struct span){ 0, (uint32_t)t->old_len };
+}
+
 static int give_put(struct giver *a, const void *key, size_t len, const struct cell *old,
                     const struct cell *cell)
 {
 	const struct copy_giving *g = a->g;
 	uint8_t blanked[TREE_CELL_MAX];
-	struct giving *t = a->top;
 	struct cell out = *cell;
-	struct nest_ref ref;
 
-	if (cell->bytes[0] & NEST_REFS) {
-		t->len = cell->len;
-		memcpy(t->cell, cell->bytes, cell->len);
-		memcpy(blanked, cell->bytes, cell->len);
-		blank(blanked, cell->len);
-		out.bytes = blanked;
-		for (t->given = t->parts = 0; copy_ref(t->cell, t->len, t->parts, &ref) == 0;)
-			t->parts++;
-		if (!t->changes)
-			t->was = find_entry(t, key, len);
-		else if (old->bytes)
-			memcpy(t->old, old->bytes, t->old_len = old->len);
-		else
-			t->old_len = 0;
-		if (t->changes)
-			t->was = (struct span){ 0, (uint32_t)t->old_len };
-	}
+	keep_entry(a->top, key, len, old, &out, blanked);
 	return g->sink->put(g->ctx, key, len, &out);
 }
 
@@ -310,6 +331,53 @@ static int give_change(struct giver *a)
 		return rc;
 	return c.now.bytes ? give_put(a, c.key, c.len, &c.old, &c.now)
 	                   : g->sink->del(g->ctx, c.key, c.len);
+}
+
+static int item_at(const struct pager *pager, const struct tree *list, uint64_t at,
+                   struct cell *cell)
+{
+	int rc = list_get(pager, list, at, cell);
+
+	return rc == 1 ? error_set(DUR_E_CORRUPT, "the counts of a list are wrong: run `duramen check`")
+	               : rc;
+}
+
+/* One more item of a run of a list's changes. */
+static int give_of_run(struct giver *a, const struct seq_run *run, uint64_t i)
+{
+	const struct copy_giving *g = a->g;
+	struct giving *t = a->top;
+	uint8_t blanked[TREE_CELL_MAX];
+	struct cell old = { 0 }, now;
+	int rc = 0;
+
+	if (i < run->old_n)
+		rc = item_at(&a->before->pager, &t->items.old, run->old_at + i, &old);
+	if (rc == 0)
+		rc = item_at(&a->v->pager, &t->items.now, run->now_at + i, &now);
+	if (rc < 0)
+		return rc;
+	keep_entry(t, NULL, 0, &old, &now, blanked);
+	return g->sink->item(g->ctx, i < run->old_n ? COPY_SET : COPY_INSERT, run->now_at + i, &now);
+}
+
+/* A run's items that stand for each other are set, then those that are more inserted, or cut. */
+static int give_list_change(struct giver *a)
+{
+	const struct copy_giving *g = a->g;
+	struct giving *t = a->top;
+	const struct seq_run *run;
+
+	if (t->items.next == t->items.runs.n)
+		return 1;
+	run = &t->items.runs.runs[t->items.next];
+	if (t->items.done < run->now_n)
+		return give_of_run(a, run, t->items.done++);
+	t->items.next++;
+	t->items.done = 0;
+	return run->old_n > run->now_n
+	               ? g->sink->cut(g->ctx, run->now_at + run->now_n, run->old_n - run->now_n)
+	               : 0;
 }
 
 static int give_item(struct giver *a)
@@ -345,6 +413,8 @@ static void end(struct giver *a)
 	struct giving *top = a->top;
 
 	a->top = top->outer;
+	if (top->changes && top->kind == DUR_LIST)
+		seq_diff_free(&top->items.runs);
 	free(top);
 }
 
@@ -356,7 +426,10 @@ static int give_next(struct giver *a)
 
 	if (t->given < t->parts)
 		return give_part(a);
-	rc = t->changes ? give_change(a) : t->kind == DUR_LIST ? give_item(a) : give_entry(a);
+	if (t->changes)
+		rc = t->kind == DUR_LIST ? give_list_change(a) : give_change(a);
+	else
+		rc = t->kind == DUR_LIST ? give_item(a) : give_entry(a);
 	if (rc != 1) {
 		a->g->meter->done += !t->outer;
 		return rc;

@@ -207,6 +207,18 @@ static int look_del(void *ctx, const void *key, size_t len)
 	return 0;
 }
 
+static int look_item(void *ctx, enum copy_item what, uint64_t at, const struct cell *cell)
+{
+	(void)ctx, (void)what, (void)at, (void)cell;
+	return 0;
+}
+
+static int look_cut(void *ctx, uint64_t at, uint64_t n)
+{
+	(void)ctx, (void)at, (void)n;
+	return 0;
+}
+
 static int look_end(void *ctx)
 {
 	(void)ctx;
@@ -222,6 +234,8 @@ static const struct copy_sink looking_sink = {
 	.bytes_end = look_end,
 	.close = look_end,
 	.del = look_del,
+	.item = look_item,
+	.cut = look_cut,
 	.state_end = look_end,
 };
 

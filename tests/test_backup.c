@@ -729,7 +729,9 @@ START_TEST(forgeries)
 	FORGED("a set with values", TREE("\xa2", "\1", "\1") "W" ENTRY "X", 2, 1);
 	FORGED("a map that was there", TREE("\xa0", "\1", "\1") "K\0", 1, 1);
 	FORGED("changes of a map that was not there", TREE("\xa0", "\1", "\1") "M\0" ENTRY "X", 2, 1);
-	FORGED("changes of a list", TREE("\xa4", "\1", "\1") "M\0P\x02\x03\x07X", 2, 1);
+	FORGED("changes of a list", TREE("\xa4", "\1", "\1") "M\0I\0\x02\x03\x07X", 2, 1);
+	FORGED("an item set in a new list", TREE("\xa4", "\1", "\1") "WV\0\x02\x03\x07X", 2, 1);
+	FORGED("a cut in a map", TREE("\xa0", "\1", "\1") "W" ENTRY "C\0\1X", 3, 1);
 	FORGED("a list with too few items", TREE("\xa4", "\1", "\2") "WP\x02\x03\x07X", 2, 1);
 	FORGED("a rope that is cut off", TREE("\xa5", "\1", "\x7f") "Wabc", 1, 1);
 	FORGED("a removal from a new map", TREE("\xa0", "\1", "\1") "W" ENTRY "D\x03\x02" "k\0" "X", 3, 1);

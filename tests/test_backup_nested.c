@@ -107,6 +107,7 @@ START_TEST(increments_are_small)
 {
 	uint64_t state = make_users();
 	dur_view *txn;
+	dur_coll posts;
 	char text[32];
 	size_t n;
 
@@ -116,6 +117,10 @@ START_TEST(increments_are_small)
 	txn = begin();
 	EXPECT(0, dur_put(dur_root(txn), &DUR_PATH("/users/100/posts/77"), &DUR_STR("changed")));
 	EXPECT(0, dur_del(dur_root(txn), &DUR_PATH("/users/200/posts/78")));
+	EXPECT(0, dur_enter(dur_root(txn), &DUR_PATH("/users/0/posts"), &posts));
+	EXPECT(0, dur_insert(posts, 1000, &DUR_STR("in between"), 1));
+	EXPECT(0, dur_put(posts, &DUR_INT(2000), &DUR_STR("instead")));
+	EXPECT(0, dur_del(posts, &DUR_INT(5)));
 	commit(txn);
 	n = increment(state);
 	ck_assert_msg(n < 1000, "%zu bytes", n);
