@@ -217,16 +217,32 @@ START_TEST(deep)
 }
 END_TEST
 
+static void same_log(dur_prefix *p[2], const char *path)
+{
+	dur_change change[2];
+	dur_iter *it[2];
+	int rc[2];
+
+	for (int k = 0; k < 2; k++)
+		EXPECT(0, dur_log(p[k], &DUR_PATH(path), NULL, 0, &it[k]));
+	do {
+		for (int k = 0; k < 2; k++)
+			rc[k] = MUST(dur_next_change(it[k], &change[k]));
+		HOLDS(rc[0] == rc[1], "%s: %d and %d", path, rc[0], rc[1]);
+		HOLDS(rc[0] || change[0].state == change[1].state, "%s: states %llu and %llu", path,
+		      (unsigned long long)change[0].state, (unsigned long long)change[1].state);
+	} while (rc[0] == 0);
+	for (int k = 0; k < 2; k++)
+		dur_iter_close(it[k]);
+}
+
 /* The copy's log is the source's. */
 START_TEST(log_of_a_copy)
 {
 	static const char *const paths[] = { "/users/100/posts/7", "/users/200/large", "/users/100/name",
 		                             "/users/101/name", "/users/200/posts/7" };
 	dur_prefix *p[2] = { source };
-	dur_change change[2];
-	dur_iter *it[2];
 	dur_view *txn;
-	int rc[2];
 
 	make_users();
 	for (int i = 0; i < 40; i++) {
@@ -246,16 +262,8 @@ START_TEST(log_of_a_copy)
 	backup_to(source, DUR_LATEST, 0, DUR_HISTORY, file);
 	EXPECT(0, backup_from(ws, "copy", file));
 	EXPECT(0, dur_attach(ws, "copy", 0, NULL, &p[1]));
-	for (int k = 0; k < 2; k++)
-		EXPECT(0, dur_log(p[k], &DUR_STR("users"), NULL, 0, &it[k]));
-	do {
-		for (int k = 0; k < 2; k++)
-			rc[k] = MUST(dur_next_change(it[k], &change[k]));
-		ck_assert_int_eq(rc[0], rc[1]);
-		ck_assert(rc[0] || change[0].state == change[1].state);
-	} while (rc[0] == 0);
-	for (int k = 0; k < 2; k++)
-		dur_iter_close(it[k]);
+	for (unsigned i = 0; i < 6; i++)
+		same_log(p, i < 5 ? paths[i] : "/users");
 	EXPECT(0, dur_detach(p[1]));
 	check_copy("copy", backup_same_states(source, source));
 }
