@@ -377,6 +377,157 @@ START_TEST(watches_of_any_depth)
 }
 END_TEST
 
+/* ---- Lists ---- */
+
+enum { ITEMS = 3000 };
+
+/* An item is a number, or a map {"x": number} where the number is odd. */
+static void make_item(dur_value *item, dur_value pair[2], int64_t number)
+{
+	pair[0] = DUR_STR("x");
+	pair[1] = DUR_INT(number);
+	*item = number % 2 ? DUR_NEW(DUR_MAP, pair, 2) : DUR_INT(number);
+}
+
+static void change_list(dur_view *txn)
+{
+	dur_value item, pair[2];
+	dur_coll list;
+	uint64_t n;
+
+	EXPECT(0, dur_make(dur_root(txn), &DUR_PATH("/l"), DUR_LIST, &list));
+	EXPECT(0, dur_count(list, NULL, &n));
+	make_item(&item, pair, (int64_t)below(1000));
+	switch (n ? below(6) : 0) {
+	case 0:
+		EXPECT(0, dur_insert(list, (int64_t)below(n + 1), &item, 1));
+		break;
+	case 1:
+		EXPECT(0, dur_del(list, &DUR_INT((int64_t)below(n))));
+		break;
+	case 2: { /* some go together */
+		uint64_t at = below(n), many = 1 + below(5);
+		EXPECT(0, dur_clear(list, &(dur_range){ .from = &DUR_INT((int64_t)at),
+			                                .limit = many }, NULL));
+		break;
+	}
+	case 3: { /* within an item, if it is a map */
+		char path[PATH];
+		dur_value there;
+		uint64_t at = below(n);
+		EXPECT(0, dur_get(list, &DUR_INT((int64_t)at), &there));
+		snprintf(path, sizeof path, "/l/%" PRIu64 "/x", at);
+		if (there.type == DUR_MAP)
+			EXPECT(0, dur_put(dur_root(txn), &DUR_PATH(path),
+			                  &DUR_INT(1 + 2 * (int64_t)below(500))));
+		break;
+	}
+	default:
+		EXPECT(0, dur_put(list, &DUR_INT((int64_t)below(n)), &item));
+	}
+}
+
+static size_t read_list(dur_view *v, int64_t *numbers)
+{
+	dur_coll list;
+	dur_value item;
+	dur_iter *it;
+	size_t n = 0;
+
+	if (dur_enter(dur_root(v), &DUR_STR("l"), &list) != 0)
+		return 0;
+	EXPECT(0, dur_scan(list, NULL, &it));
+	while (MUST(dur_next(it, NULL, &item)) == 0) {
+		HOLDS(n < ITEMS, "more items than there were made");
+		if (item.type == DUR_MAP)
+			EXPECT(0, dur_get(item.coll, &DUR_STR("x"), &item));
+		numbers[n++] = item.i;
+	}
+	dur_iter_close(it);
+	return n;
+}
+
+/* What the rows say, done to the old list, makes the new one. */
+static unsigned patch_list(dur_view *old, dur_view *now)
+{
+	static int64_t from[ITEMS], to[ITEMS], made[ITEMS];
+	static bool gone[ITEMS], added[ITEMS], changed[ITEMS];
+	size_t n_from = read_list(old, from), n_to = read_list(now, to), at = 0;
+	unsigned rows = 0;
+	dur_change c;
+	dur_iter *it;
+
+	memset(gone, 0, sizeof gone);
+	memset(added, 0, sizeof added);
+	memset(changed, 0, sizeof changed);
+	EXPECT(0, dur_diff(dur_root(old), dur_root(now), NULL, &it));
+	for (; MUST(dur_next_change(it, &c)) == 0; rows++) {
+		char *end;
+		if (strcmp(c.path.str, "/l") == 0) { /* all of it */
+			ck_assert(n_from == 0 || n_to == 0);
+			dur_iter_close(it);
+			return 1;
+		}
+		size_t i = strtoul(c.path.str + strlen("/l/"), &end, 10);
+		HOLDS(strncmp(c.path.str, "/l/", 3) == 0 && i < ITEMS, "%s", c.path.str);
+		HOLDS(c.kind == DUR_CHANGED || *end == '\0', "%s, kind %u", c.path.str, c.kind);
+		if (c.kind == DUR_REMOVED) {
+			gone[i] = true;
+			continue;
+		}
+		*(c.kind == DUR_ADDED ? &added[i] : &changed[i]) = true;
+		if (c.now.type == DUR_MAP)
+			EXPECT(0, dur_get(c.now.coll, &DUR_STR("x"), &c.now));
+		made[i] = c.now.i;
+	}
+	dur_iter_close(it);
+	for (size_t i = 0; i < n_to; i++) {
+		if (added[i]) {
+			ck_assert_int_eq(made[i], to[i]);
+			continue;
+		}
+		while (at < n_from && gone[at])
+			at++;
+		HOLDS(at < n_from, "item %zu comes from nowhere", i);
+		ck_assert_int_eq(changed[i] ? made[i] : from[at], to[i]);
+		at++;
+	}
+	while (at < n_from && gone[at])
+		at++;
+	HOLDS(at == n_from, "%zu of %zu items went nowhere", n_from - at, n_from);
+	return rows;
+}
+
+START_TEST(diffs_of_lists)
+{
+	unsigned rounds = kit_rounds(30);
+	dur_view *txn, *old, *now;
+	unsigned rows = 0;
+
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	for (unsigned i = 0; i < 600; i++)
+		change_list(txn);
+	for (unsigned i = 0; i < rounds; i++) {
+		bool large = i % 3 == 2;
+		EXPECT(0, dur_commit(txn, &(dur_commit_options){ .flags = DUR_ASYNC }, NULL));
+		old = txn;
+		EXPECT(0, dur_begin(p, NULL, &txn));
+		for (unsigned n = large ? 300 : (unsigned)below(4); n; n--)
+			change_list(txn);
+		if (i % 10 == 9) /* small lists, too */
+			EXPECT(0, dur_clear(dur_root(txn), NULL, NULL));
+		rows += patch_list(old, txn) + patch_list(txn, old);
+		dur_close(old);
+	}
+	EXPECT(0, dur_commit(txn, NULL, NULL));
+	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &now));
+	EXPECT(0, patch_list(txn, now) ? 1 : 0);
+	HOLDS(rows > rounds, "%u rows", rows);
+	dur_close(now);
+	dur_close(txn);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("nested changes");
@@ -388,6 +539,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, diffs_in_a_transaction);
 	tcase_add_test(tc, logs_of_any_depth);
 	tcase_add_test(tc, watches_of_any_depth);
+	tcase_add_test(tc, diffs_of_lists);
 	suite_add_tcase(s, tc);
 	return s;
 }
