@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/hash.h"
+#include "model/iter.h"
 
 struct kept_cell {
 	struct kept_cell *next; /* of one place of the table */
@@ -46,8 +47,10 @@ const uint8_t *kept_cell(dur_view *v, const uint8_t *cell, size_t len)
 	uint64_t hash = hash64(cell, len, 0);
 	struct kept_cell *c = NULL;
 
-	if (!v->kept)
+	if (!v->kept) {
 		v->kept = calloc(1, sizeof *v->kept);
+		v->model_end = model_end;
+	}
 	if (v->kept && kept_room(v->kept) == 0) {
 		struct kept_cell **at = &v->kept->table[hash & (v->kept->size - 1)];
 		for (c = *at; c; c = c->next)

@@ -10,7 +10,6 @@
 
 #include "engine/small_seq.h"
 #include "engine/small_tree.h"
-#include "model/iter.h"
 #include "model/kept.h"
 #include "model/rows.h"
 
@@ -370,7 +369,6 @@ int place_handle(dur_view *v, const struct cell *cell, dur_coll *out)
 		}
 		stamp = v->lent_stamp;
 	} else if (unlikely(v->pager.unpack != NULL)) {
-		v->model_end = model_end;
 		bytes = kept_cell(v, bytes, cell->len);
 		if (!bytes)
 			return -ENOMEM;
