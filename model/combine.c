@@ -280,7 +280,7 @@ static int give(const struct combination *c, struct source *s, struct key_arena 
 /* One step; without arena nothing is given. */
 static int step(struct combination *c, struct key_arena *arena, dur_value *key, dur_value *value)
 {
-	struct source *s;
+	struct source *s = NULL;
 	int rc = 0;
 
 	if (c->left == 0)
