@@ -274,6 +274,39 @@ void store_abort(struct txn *txn)
 	turn_leave(store);
 }
 
+/* ---- Marks ---- */
+
+static int mark_check(const struct transaction *x)
+{
+	return x->barred ? error_set(DUR_E_MISUSE,
+	                             "this transaction failed to commit before; close it") : 0;
+}
+
+int store_mark(struct txn *txn, struct txn_mark *mark)
+{
+	int rc = mark_check(txn->extra);
+
+	if (rc == 0)
+		rc = dirty_mark(&txn->dirty);
+	if (rc < 0)
+		return rc;
+	*mark = (struct txn_mark){ (unsigned)rc, txn->catalog, txn->system };
+	return 0;
+}
+
+int store_rollback(struct txn *txn, const struct txn_mark *mark)
+{
+	int rc = mark_check(txn->extra);
+
+	if (rc == 0)
+		rc = dirty_rollback(&txn->dirty, mark->number);
+	if (rc < 0)
+		return rc;
+	txn->catalog = mark->catalog;
+	txn->system = mark->system;
+	return 0;
+}
+
 /* ---- Placing ---- */
 
 static void extents_give(struct commit *c)
@@ -532,8 +565,10 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 	bool changes = change.n_names || options->keep ||
 		(options->maintain && history_slice_due(c->store->history));
 	struct state named;
-	int rc = release_once(x);
+	int rc;
 
+	dirty_marks_end(&x->txn.dirty); /* what they hold is free in the record, and in what is folded */
+	rc = release_once(x);
 	if (options->name)
 		strcpy(one.name, options->name);
 	/* what a first try folded may not be what this one asks for */

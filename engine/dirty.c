@@ -85,6 +85,7 @@ void dirty_close(struct dirty *d)
 	free(x->chunk);
 	free(x->count);
 	free(x->queue);
+	dirty_marks_free(d);
 	free(x->frames);
 	free(x->places);
 	free(x);
@@ -98,13 +99,10 @@ void dirty_abort(struct dirty *d)
 	struct dirty_private *x = private_of(d);
 	if (!x)
 		return;
-	for (size_t i = 0; i < x->cap_set; i++) {
-		const struct written *w = &x->set[i];
-		if (!w->no)
-			continue;
-		file_forget_seen(d->file, w->no, w->n);
-		d->host.give(d->host.ctx, w->no, w->n);
-	}
+	dirty_marks_end(d);
+	for (size_t i = 0; i < x->cap_set; i++)
+		if (x->set[i].no)
+			dirty_give(d, &x->set[i]);
 	dirty_close(d);
 }
 
@@ -227,13 +225,15 @@ static void retire(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_c
 static int give_back(struct dirty *d, uint64_t no)
 {
 	struct written w;
+	int r = dirty_hold_reserve(d);
+	if (r)
+		return r;
 	if (written_remove(d, no, &w))
 		return error_set(DUR_E_CORRUPT,
 		                 "page %" PRIu64 " claims to be of state %" PRIu64 ", which is "
 		                 "only being written; run duramen check",
 		                 no, d->state);
-	file_forget_seen(d->file, w.no, w.n);
-	d->host.give(d->host.ctx, w.no, w.n);
+	dirty_give(d, &w);
 	return 0;
 }
 

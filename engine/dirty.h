@@ -41,7 +41,8 @@ struct retired {
 struct written {
 	uint64_t no;
 	uint32_t n;
-	uint32_t is_run;        /* 1: a large value; sum is its header's. 0: single page; n is 1 */
+	uint16_t is_run;        /* 1: a large value; sum is its header's. 0: single page; n is 1 */
+	uint16_t mark;          /* private: how many marks there were when it was written */
 	uint64_t sum;
 };
 
@@ -133,6 +134,24 @@ int dirty_settle(struct dirty *d, uint8_t *place);
  * runs.
  */
 int dirty_relieve(struct dirty *d);
+
+/*
+ * Marks: places to come back to. A mark writes all dirty pages, the roots too, so that what the
+ * transaction is then stands in numbered pages alone. A page that a mark may need is changed as one of
+ * another state is, by a copy, and its number is kept until the marks end. Marks are a stack, told by
+ * their place in it, from 1. Between tree operations; no page pointers are held.
+ *
+ * The new mark; its number, or an error that changes nothing and bars nothing.
+ */
+int dirty_mark(struct dirty *d);
+/*
+ * Back to this mark, which stays; newer ones end. All that was written since is given back, and with it
+ * what failed since. -ENOMEM: nothing was changed. Registered roots are restored; counts of entries and
+ * depths of trees are the caller's.
+ */
+int dirty_rollback(struct dirty *d, unsigned mark);
+/* Before a commit, and part of an abort: no mark is needed any more. */
+void dirty_marks_end(struct dirty *d);
 
 struct extent {
 	uint64_t no, n;

@@ -61,6 +61,14 @@ struct dirty_private {
 	size_t n_queue, cap_queue;
 	bool queues;
 
+	/* Marks (dirty_mark.c), the newest last. */
+	struct dirty_mark *marks;
+	size_t n_marks, cap_marks;
+	struct written *held;     /* given up, but a mark may need it: not given back yet */
+	size_t n_held, cap_held;
+	uint64_t *since;          /* what was listed as written since the first mark */
+	size_t n_since, cap_since;
+
 	/* Of the walk under way; there is one at a time. */
 	struct dirty_frame *frames;
 	size_t cap_frames;
@@ -73,11 +81,29 @@ struct dirty_private {
 /* Frees the buffer and the index. */
 void dirty_free_page(struct dirty *d, uint32_t index);
 
+/* ---- dirty_spill.c ---- */
+
+/* Writes all dirty pages, the roots too. On failure some are written, nothing is lost. */
+int dirty_settle_all(struct dirty *d);
+
+/* ---- dirty_mark.c ---- */
+
+/* What leaves the list of the written: to the host, unless a mark needs it. Reserves before. */
+int dirty_hold_reserve(struct dirty *d);
+void dirty_give(struct dirty *d, const struct written *w);
+/* Frees memory alone. */
+void dirty_marks_free(struct dirty *d);
+
 /* ---- dirty_written.c ---- */
 
 /* Room for n more, so that adding them cannot fail. 0 or -ENOMEM. */
 int written_reserve(struct dirty *d, size_t n);
+/* It is of the time of the newest mark. */
 void written_add(struct dirty *d, const struct written *w);
+/* The same as it was listed before. */
+void written_add_again(struct dirty *d, const struct written *w);
+/* NULL: not there. */
+const struct written *written_find(const struct dirty *d, uint64_t no);
 /* 0, or 1: not there. */
 int written_remove(struct dirty *d, uint64_t no, struct written *w);
 /* Copies all of them to out (n_set of them), in no order. */

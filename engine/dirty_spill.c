@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "duramen.h"
 #include "engine/dirty_private.h"
 #include "internal/error.h"
 
@@ -18,6 +19,7 @@ struct chunk {
 	struct dirty_item *items;
 	unsigned n;
 	uint64_t no, room; /* taken pages */
+	bool roots;        /* take part */
 };
 
 /* Contiguous space for as many of n pages as can be had. */
@@ -82,7 +84,7 @@ static int spill_chunk(struct dirty *d, struct dirty_walk *walk, struct chunk *c
 	int r = 0;
 	c->n = 0;
 	while (c->n < c->room && !(r = dirty_walk_next(d, walk, &c->items[c->n])))
-		c->n += c->items[c->n].place != NULL;
+		c->n += c->roots || c->items[c->n].place;
 	*more = !r;
 	if (r > 0)
 		r = 0;
@@ -105,7 +107,7 @@ static int spill_chunk(struct dirty *d, struct dirty_walk *walk, struct chunk *c
 }
 
 /* `left` dirty pages, those that the walk meets. */
-static int spill_walk(struct dirty *d, struct dirty_walk walk, uint64_t left)
+static int spill_walk(struct dirty *d, struct dirty_walk walk, uint64_t left, bool roots)
 {
 	struct dirty_private *x = d->extra;
 	bool more = true;
@@ -114,7 +116,7 @@ static int spill_walk(struct dirty *d, struct dirty_walk walk, uint64_t left)
 		x->chunk = malloc(SPILL_PAGES * sizeof *x->chunk);
 	if (!x->chunk)
 		return error_system(ENOMEM, "writing a transaction's pages early");
-	struct chunk c = { .items = x->chunk };
+	struct chunk c = { .items = x->chunk, .roots = roots };
 	while (more && left) {
 		int r = chunk_take(d, &c, left);
 		if (!r)
@@ -131,7 +133,17 @@ static int spill(struct dirty *d)
 	uint64_t left = d->live;
 	for (unsigned i = 0; i < d->n_roots; i++)
 		left -= (d->roots[i]->no & PAGE_DIRTY) != 0;
-	return spill_walk(d, (struct dirty_walk){ 0 }, left);
+	return spill_walk(d, (struct dirty_walk){ 0 }, left, false);
+}
+
+int dirty_settle_all(struct dirty *d)
+{
+	int r = spill_walk(d, (struct dirty_walk){ 0 }, d->live, true);
+	if (!r && d->live)
+		return error_set(DUR_E_MISUSE,
+		                 "%u pages of a transaction hang in none of its trees; close it",
+		                 d->live);
+	return r;
 }
 
 int dirty_settle(struct dirty *d, uint8_t *place)
@@ -146,7 +158,7 @@ int dirty_settle(struct dirty *d, uint8_t *place)
 		n++;
 	if (r < 0)
 		return r;
-	d->failed = spill_walk(d, from, n);
+	d->failed = spill_walk(d, from, n, false);
 	return d->failed;
 }
 

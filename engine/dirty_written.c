@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/dirty_private.h"
+#include "engine/grow.h"
 
 enum { CAP_MIN = 64 };
 
@@ -28,6 +29,9 @@ int written_reserve(struct dirty *d, size_t n)
 {
 	struct dirty_private *x = d->extra;
 	size_t cap = x->cap_set ? x->cap_set : CAP_MIN;
+	if (x->n_marks && grow_array(&x->since, &x->cap_since, x->n_since + n, sizeof *x->since,
+	                             "listing what a transaction wrote"))
+		return -ENOMEM;
 	while (cap / 2 < x->n_set + n)
 		cap *= 2;
 	if (cap == x->cap_set)
@@ -45,12 +49,29 @@ int written_reserve(struct dirty *d, size_t n)
 	return 0;
 }
 
-void written_add(struct dirty *d, const struct written *w)
+void written_add_again(struct dirty *d, const struct written *w)
 {
 	struct dirty_private *x = d->extra;
 	size_t i = find(x, w->no);
 	x->n_set += !x->set[i].no;
 	x->set[i] = *w;
+}
+
+void written_add(struct dirty *d, const struct written *w)
+{
+	struct dirty_private *x = d->extra;
+	struct written now = *w;
+	now.mark = (uint16_t)x->n_marks;
+	if (x->n_marks)
+		x->since[x->n_since++] = w->no;
+	written_add_again(d, &now);
+}
+
+const struct written *written_find(const struct dirty *d, uint64_t no)
+{
+	const struct dirty_private *x = d->extra;
+	const struct written *w = x->cap_set ? &x->set[find(x, no)] : NULL;
+	return w && w->no ? w : NULL;
 }
 
 int written_remove(struct dirty *d, uint64_t no, struct written *w)

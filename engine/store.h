@@ -242,6 +242,19 @@ bool store_is_empty(const struct txn *txn, const struct commit_options *options)
  */
 int store_commit(struct txn *txn, const struct commit_options *options, struct state *state);
 void store_abort(struct txn *txn);
+
+/* Where a transaction stood. Numbers are those of dirty_mark(). */
+struct txn_mark {
+	unsigned number;
+	struct tree catalog, system;
+};
+/*
+ * A commit that is begun ends all marks, also when it fails. Errors bar nothing: what a write failed
+ * with before, of a commit that failed beyond return DUR_E_MISUSE, -ENOMEM, what writing pages gives.
+ */
+int store_mark(struct txn *txn, struct txn_mark *mark);
+/* Back to it; newer ones end. The same errors but for writing's, DUR_E_STALE: a commit ended it. */
+int store_rollback(struct txn *txn, const struct txn_mark *mark);
 /*
  * One slice of what is left to do for retention, if there is any, as a commit that holds nothing else;
  * store_tick() does so on idle time. DUR_E_LOCKED: another thread or process has the turn.

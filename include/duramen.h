@@ -35,7 +35,7 @@
  * any call that reads may give.
  *
  * A failed write bars the commit: dur_commit() returns that first error until the transaction is
- * closed (DUR_LENIENT turns that off). So a run of writes needs one check, at its end.
+ * closed, or rolled back past it by dur_rollback() (DUR_LENIENT turns that off). So a run of writes needs one check, at its end.
  *
  * OPTIONS
  *
@@ -497,6 +497,29 @@ int dur_begin(dur_prefix *p, const dur_view_options *o, dur_view **txn);
  * threads' commits; with ASYNC no flush.
  */
 int dur_commit(dur_view *txn, const dur_commit_options *o, uint64_t *state);
+/*
+ * Makes a place in a transaction to come back to. Marks nest: each is good until a rollback to an older
+ * one, a commit (one that fails ends them, too) or the transaction's close; none need be ended.
+ * *mark: its number, never 0, which no other mark of this process has.
+ * Counts as a write for what reads have lent, but a mark that fails bars nothing.
+ * Errors: DUR_E_READ_ONLY (a snapshot); the error of a write before that stopped half-way (roll back to
+ * an older mark, or close txn); DUR_E_LIMIT (65,535 marks at once); -ENOSPC, -EDQUOT, -EFBIG.
+ * Threads: the view's. Cost: writes the transaction's pages that are in memory to the file, without a
+ * flush, as spilling does; so a mark takes no memory of memory_bytes, but each page that changes after
+ * it is written once more, and takes room in the file until the transaction ends.
+ */
+int dur_mark(dur_view *txn, uint64_t *mark);
+/*
+ * Takes back all writes since a mark, and keeps the mark: it may be come back to again; newer ones end.
+ * Writes that failed since then bar nothing any more, also those that stopped half-way. Handles that
+ * were open at the mark are as they were then, also to collections that were removed since;
+ * those opened since are stale, unless there was another handle to the same collection at the
+ * mark. Iterators go on behind the key they gave last.
+ * Errors: DUR_E_STALE (no mark of this transaction, or one that has ended), DUR_E_READ_ONLY (a
+ * snapshot), DUR_E_FAILED; nothing was changed then.
+ * Threads: the view's. Cost: O(pages written since + open handles), no input or output.
+ */
+int dur_rollback(dur_view *txn, uint64_t mark);
 /*
  * Ends a view, its iterators with it, and lets the writer lock go, or the pin. A transaction that
  * is not committed leaves no trace, but its number is not used again. NULL is fine. Cannot fail.

@@ -12,6 +12,7 @@
 
 #include "model/iter.h"
 #include "model/kept.h"
+#include "model/mark.h"
 #include "model/range.h"
 
 enum resume {
@@ -64,6 +65,7 @@ void model_end(dur_view *v, bool forget)
 {
 	rows_end(v, forget);
 	kept_end(v);
+	marks_end(v);
 	for (dur_iter *it = v->iters, *next; it; it = next) {
 		next = it->next;
 		iter_end(it);

@@ -613,3 +613,78 @@ void row_shift(dur_view *v, struct row *parent, uint64_t from, int64_t by)
 		rows->n_hashed++;
 	}
 }
+
+/* ---- Marks ---- */
+
+int rows_save(const dur_view *v, struct rows_mark *mark)
+{
+	const struct rows *rows = v->rows;
+
+	*mark = (struct rows_mark){ 0 };
+	if (!rows_used(v) || rows->n <= 1)
+		return 0;
+	mark->row = malloc(rows->n * sizeof *mark->row);
+	if (!mark->row)
+		return error_system(ENOMEM, "remembering which collections are open");
+	for (uint32_t i = 1; i < rows->n; i++) {
+		const struct row *row = rows->by_number[i];
+		if (row && !is_idle(row))
+			mark->row[mark->n++] = (struct row_mark){
+				.number = i, .generation = row->generation,
+				.gone = row->gone, .position = row->position,
+			};
+	}
+	return 0;
+}
+
+/* As it was, or gone. Nothing of where it was found holds. */
+static void restore_row(struct row *row, const struct row_mark *was)
+{
+	row->gone = !was || was->gone;
+	if (was)
+		row->position = was->position;
+	row->owned = false;
+	row->writes = UINT64_MAX;
+}
+
+static void rehash(struct rows *rows, struct row *row)
+{
+	struct element_key key;
+	struct row **at;
+
+	row_key(row, &key);
+	row->hash = hash_of(row->parent, &key);
+	at = &rows->hash[row->hash & (rows->hash_size - 1)];
+	row->hash_next = *at;
+	*at = row;
+	rows->n_hashed++;
+}
+
+void rows_restore(dur_view *v, const struct rows_mark *mark)
+{
+	struct rows *rows = v->rows;
+	const struct row_mark *was = mark->row, *end = was + mark->n;
+
+	if (!rows_used(v) || !rows->hash_size)
+		return;
+	memset(rows->hash, 0, rows->hash_size * sizeof *rows->hash);
+	rows->n_hashed = 0;
+	for (uint32_t i = 1; i < rows->n; i++) {
+		struct row *row = rows->by_number[i];
+		while (was < end && was->number < i)
+			was++;
+		if (!row)
+			continue;
+		bool same = was < end && was->number == i && was->generation == row->generation;
+		restore_row(row, same ? was : NULL);
+		if (!row->gone)
+			rehash(rows, row);
+	}
+	/* those that nobody asks for any more, and then the ones they were in */
+	for (uint32_t i = 1; i < rows->n; i++)
+		for (struct row *row = rows->by_number[i], *parent; row && row->gone && is_idle(row);
+		     row = parent) {
+			parent = row->parent;
+			drop(rows, row);
+		}
+}

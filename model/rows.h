@@ -101,4 +101,22 @@ void row_gone_range(dur_view *v, struct row *parent, const struct element_key *f
 /* Items of a list from a position on have moved by `by`. */
 void row_shift(dur_view *v, struct row *parent, uint64_t from, int64_t by);
 
+/*
+ * For marks. What rows there are that somebody has handles to, or to what is in them. Going back to it,
+ * those are as they were, also the ones that were gone since; handles to all others are stale. Everything
+ * is to be found anew, so the view's count of writes goes on.
+ */
+struct rows_mark {
+	size_t n;
+	struct row_mark {
+		uint64_t position;
+		uint32_t number;
+		uint16_t generation;
+		bool gone;
+	} *row;                 /* by ascending number; free() it */
+};
+int  rows_save(const dur_view *v, struct rows_mark *mark);
+/* Cannot fail. */
+void rows_restore(dur_view *v, const struct rows_mark *mark);
+
 #endif

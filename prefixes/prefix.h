@@ -72,6 +72,7 @@ struct dur_view {
 	struct rows *rows;              /* model/rows.h; kept from one life to the next */
 	bool     rows_used;             /* in this life */
 	struct kept *kept;              /* model/kept.h */
+	struct marks *marks;            /* model/mark.c; NULL: none in this life */
 };
 
 /* 0 or DUR_E_MISUSE, DUR_E_FORKED, with message. */

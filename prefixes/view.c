@@ -386,7 +386,8 @@ int dur_commit(dur_view *v, const dur_commit_options *o, uint64_t *state)
 	if (rc < 0)
 		return rc;
 	if (v->failed && (!v->lenient || !v->txn))
-		return error_set(v->failed, "a write in this transaction failed (%s): close it and begin again",
+		return error_set(v->failed, "a write in this transaction failed (%s): close it and begin again, "
+		                 "or roll back to a mark before that",
 		                 dur_strerror(v->failed));
 	s = v->prefix->shared;
 	v->peak_bytes = (uint64_t)v->txn->dirty.peak << PAGE_SHIFT;
@@ -427,7 +428,7 @@ void dur_close(dur_view *v)
 		v->kind = VIEW_CLOSED; /* its memory goes with the prefix's handle */
 		return;
 	}
-	if (unlikely(v->iters != NULL || v->rows_used || v->kept))
+	if (unlikely(v->iters != NULL || v->rows_used || v->kept || v->marks))
 		v->model_end(v, false);
 	if (v->kind == VIEW_TXN && v->txn)
 		store_abort(v->txn);
