@@ -35,7 +35,8 @@
  * any call that reads may give.
  *
  * A failed write bars the commit: dur_commit() returns that first error until the transaction is
- * closed, or rolled back past it by dur_rollback() (DUR_LENIENT turns that off). So a run of writes needs one check, at its end.
+ * closed, or rolled back past it by dur_rollback() (DUR_LENIENT turns that off). So a run of writes
+ * needs one check, at its end.
  *
  * OPTIONS
  *
