@@ -472,6 +472,38 @@ START_TEST(handles_come_back)
 }
 END_TEST
 
+/* Counts of parents come back: one of two places goes after the rollback, the other one stays whole. */
+START_TEST(shared_collections_come_back)
+{
+	struct dump kept;
+	dur_coll root, a;
+	dur_value value;
+	uint64_t id, n;
+	dur_view *v;
+
+	EXPECT(0, dur_begin(p, NULL, &v));
+	root = dur_root(v);
+	EXPECT(0, dur_make(root, &DUR_STR("a"), DUR_MAP, &a));
+	for (int i = 0; i < 3000; i++)
+		EXPECT(0, dur_put(a, &DUR_INT(i), &DUR_INT(i)));
+	kept = dump_of(a);
+	EXPECT(0, dur_get(root, &DUR_STR("a"), &value));
+	EXPECT(0, dur_put(root, &DUR_STR("b"), &value));
+	EXPECT(0, dur_mark(v, &id));
+	EXPECT(0, dur_put(a, &DUR_INT(1), &DUR_INT(0)));
+	EXPECT(0, dur_del(root, &DUR_STR("b")));
+	EXPECT(0, dur_rollback(v, id));
+	EXPECT(0, dur_del(root, &DUR_STR("a")));
+	EXPECT(0, dur_count(root, NULL, &n));
+	ck_assert_uint_eq(n, 1);
+	EXPECT(0, dur_commit(v, NULL, NULL));
+	EXPECT(0, dur_enter(root, &DUR_STR("b"), &a));
+	same(a, &kept, false);
+	dur_close(v);
+	prefix_check_sound(ws, "p", DUR_HISTORY);
+}
+END_TEST
+
 START_TEST(failed_writes_are_lifted)
 {
 	uint64_t id, later;
@@ -597,6 +629,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, an_abort_leaves_no_trace);
 	tcase_add_test(tc, nothing_is_a_commit_of_nothing);
 	tcase_add_test(tc, handles_come_back);
+	tcase_add_test(tc, shared_collections_come_back);
 	tcase_add_test(tc, failed_writes_are_lifted);
 	tcase_add_test(tc, failed_spills_are_lifted);
 	tcase_add_test(tc, misuse);
