@@ -43,3 +43,24 @@ size_t small_shrink_list(const struct pager *pager, const struct tree *tree, uin
 	}
 	return len;
 }
+
+int small_grow_rope(struct dirty *d, const uint8_t *cell, size_t len, struct tree *tree)
+{
+	*tree = (struct tree){ .class = CLASS_DATA };
+	return rope_insert(d, tree, 0, cell + 1, len - 1);
+}
+
+size_t small_shrink_rope(const struct pager *pager, const struct tree *tree, uint32_t kind,
+                         uint8_t *cell, size_t room)
+{
+	const struct page *leaf;
+	size_t len = small_empty(kind, cell);
+
+	if (tree->depth == 0)
+		return len;
+	if (tree->depth > 1 || seq_page(pager, tree->root, SEQ_ROPE, 0, &leaf) ||
+	    len + leaf->n > room)
+		return 0;
+	memcpy(cell + len, seq_rope_bytes(leaf), leaf->n);
+	return len + leaf->n;
+}

@@ -123,7 +123,7 @@ typedef struct dur_iter      dur_iter;
  * Numbers that no C type can hold travel as their text. The catalog of a prefix is a map: its keys
  * are scalars or tuples, in the order of dur_compare() (a tag is no part of a key), or, where the
  * prefix was created with DUR_RAW, plain byte strings. A value may be a collection, in which others
- * are, without limit. This release makes maps and sets, of typed or raw keys, and lists; ropes and
+ * are, without limit. This release makes maps and sets, of typed or raw keys, lists and ropes;
  * objects are declared for those to come, and making one is refused with DUR_E_TYPE.
  *
  * COLLECTIONS
@@ -678,13 +678,16 @@ int dur_add(dur_coll set, const dur_value *member);
  * Opens the collection at key, or at the end of a path; "" opens c again. DUR_NONE: nothing is there.
  * Lives: as the view (COLLECTIONS). Opened from a collection that came within a value in a transaction
  * it is of that sort too.
+ * A string or bytes value opens as a rope of its bytes, to be read (writing: DUR_E_READ_ONLY); in a
+ * transaction until the next write.
  * Errors: DUR_E_TYPE (something else is there).
  * Cost: a get; in a transaction also some memory of the view's, until dur_leave() or its close.
  */
 int dur_enter(dur_coll c, const dur_value *key, dur_coll *out);
 /*
  * The same, for writing: made empty if nothing is there, and the missing maps (DUR_MAP) on the way to
- * it. kind: DUR_MAP, DUR_RAW_MAP, DUR_SET, DUR_RAW_SET or DUR_LIST. out may be NULL.
+ * it. kind: DUR_MAP, DUR_RAW_MAP, DUR_SET, DUR_RAW_SET, DUR_LIST or DUR_ROPE. out may
+ * be NULL.
  * Errors: DUR_E_TYPE (something of another kind is there, or a kind that cannot be made).
  * Cost: as dur_enter(), and a put for each collection made.
  */
@@ -709,32 +712,62 @@ void dur_leave(dur_coll c);
  * "-" stands behind the last one), dur_del() closes the gap, iterators give positions as keys. What
  * stands behind an item that is inserted or removed moves; handles to collections in it go along.
  *
- * Common errors: DUR_E_RANGE (a position beyond the end), DUR_E_TYPE (not a list), and those of
- * elements. A write that failed changed nothing, and bars the commit. Threads: the view's.
+ * A rope is a byte string of any length that is edited in place:
+ *
+ *	dur_make(dur_root(txn), &DUR_STR("log"), DUR_ROPE, &coll);
+ *	dur_append(coll, &DUR_STR("hello world\n"));
+ *	dur_insert(coll, 5, &DUR_STR(","), 1);
+ *	dur_write(coll, 0, "H", 1);
+ *
+ * It has no elements: dur_get() and the like answer DUR_E_TYPE. Its positions are offsets in bytes,
+ * its entries bytes: dur_count() is its length, dur_clear() cuts a range out, dur_splice() puts one
+ * in. Iterators give it in pieces, read where they are: the key is the offset of a piece's first byte,
+ * the value the bytes; where pieces end is the library's business. dur_left() tells bytes, and a
+ * range, its skip and limit are in bytes. A rope in a literal is its pieces.
+ *
+ * Common errors: DUR_E_RANGE (a position beyond the end), DUR_E_TYPE (no list, or no rope), and those
+ * of elements. A write that failed changed nothing, and bars the commit. Threads: the view's.
  */
 
 struct dur_range;
 
 /*
- * Puts a value behind the last item, as dur_put() takes one.
+ * Puts a value behind the last item, as dur_put() takes one; or a piece, a string or bytes, at the end
+ * of a rope (DUR_E_TYPE: no piece, or one with a tag).
  * Cost: O(log n); one append after another needs no look-up and leaves full pages.
  */
-int dur_append(dur_coll list, const dur_value *value);
+int dur_append(dur_coll c, const dur_value *value);
 /*
  * Inserts n values so that the first of them stands at position at (0 to the count; negative: in front
- * of that item). All or none. They may be borrowed from the list itself.
+ * of that item). All or none. They may be borrowed from the list itself. Pieces into a rope: the first
+ * byte then stands at offset at.
  * Cost: O(n + log count); those behind are not touched.
  */
-int dur_insert(dur_coll list, int64_t at, const dur_value *items, uint64_t n);
+int dur_insert(dur_coll c, int64_t at, const dur_value *items, uint64_t n);
 /*
- * Copies a range (NULL: all) of the list src in front of position at, with all that is in its items.
- * src may be the list itself. Slice: into an empty list. Concatenate: at the end.
+ * Copies a range (NULL: all) of the list src in front of position at, with all that is in its items;
+ * or of a rope into a rope. src may be the collection itself. Slice: into an empty list. Concatenate: at the end.
  * Errors: DUR_E_MISUSE (a range with DUR_REVERSE). A failure after the first item is in place bars the
  * commit, with DUR_LENIENT too.
  * Cost: within a view O(log n), whatever the range: both lists share pages from then on, and neither
- * sees the other's changes. From another view O(n): its items are copied.
+ * sees the other's changes. From another view, or a value opened as a rope, O(n): it is copied.
  */
-int dur_splice(dur_coll list, int64_t at, dur_coll src, const struct dur_range *range);
+int dur_splice(dur_coll c, int64_t at, dur_coll src, const struct dur_range *range);
+/*
+ * Copies len bytes of a rope from an offset on into buf, of which the caller has as many. *got: how
+ * many there were, fewer than len at the end, 0 behind it. Without a copy: dur_scan().
+ * Errors: DUR_E_TYPE (not a rope), DUR_E_MISUSE (buf or got is NULL).
+ * Cost: O(len + log length).
+ */
+int dur_read(dur_coll rope, uint64_t offset, void *buf, uint64_t len, uint64_t *got);
+/*
+ * Writes len bytes over those of a rope from an offset on, at most its length; what goes beyond its end
+ * makes it longer. data may be borrowed from the rope itself.
+ * Errors: DUR_E_RANGE (an offset behind the end), DUR_E_TYPE (not a rope). If there is no room for the
+ * part that is beyond the end, the commit is barred, with DUR_LENIENT too.
+ * Cost: O(len + log length); the pages written to are copied once in a transaction.
+ */
+int dur_write(dur_coll rope, uint64_t offset, const void *data, uint64_t len);
 
 /* ======== Order: ranges, iterators, counts ========
  *

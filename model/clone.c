@@ -94,16 +94,42 @@ static int copy_run(dur_view *v, dur_view *from, struct copying *c, const struct
 	return rc;
 }
 
-/* The tree has been copied: the cell that names it learns where. */
+/* The cell that names a tree learns where its copy is. */
+static void tell_copy(dur_view *v, struct copying *c, const struct nest_ref *ref,
+                      const struct tree *copy)
+{
+	nest_tree_write(c->cell + ref->at - NEST_ROOT_AT, &(struct nest_tree){
+		.kind = ref->tree.kind, .depth = copy->depth, .placed = v->txn->number,
+		.root = copy->root, .count = copy->count,
+	});
+}
+
+/* A rope's pages name no others. */
+static int copy_rope(dur_view *v, dur_view *from, struct copying *c, const struct nest_ref *ref)
+{
+	struct tree to = { .class = CLASS_DATA };
+	struct place p = { .view = from, .kind = DUR_ROPE, .form = FORM_ROPE };
+	const uint8_t *bytes;
+	uint64_t first, n;
+	int rc = 0;
+
+	p.own = (struct tree){ .root = ref->ptr, .count = ref->tree.count, .depth = ref->tree.depth };
+	p.tree = &p.own;
+	while (rc == 0 && to.count < ref->tree.count) {
+		rc = place_piece(&p, to.count, &first, &bytes, &n);
+		if (rc == 0)
+			rc = rope_insert(&v->txn->dirty, &to, to.count, bytes, n);
+	}
+	if (rc == 0)
+		tell_copy(v, c, ref, &to);
+	return rc;
+}
+
 static void end_tree(dur_view *v, struct copying **top)
 {
 	struct copying *c = *top, *outer = c->outer;
-	uint8_t *cell = outer->cell + outer->tree.at - NEST_ROOT_AT;
 
-	nest_tree_write(cell, &(struct nest_tree){
-		.kind = c->kind, .depth = c->to.depth, .placed = v->txn->number,
-		.root = c->to.root, .count = c->to.count,
-	});
+	tell_copy(v, outer, &outer->tree, &c->to);
 	free(c);
 	*top = outer;
 }
@@ -147,7 +173,9 @@ int cell_copy(dur_view *v, dur_view *from, struct made_cell *m)
 	take_cell(top, &(struct cell){ m->bytes, (uint32_t)m->len });
 	while (rc >= 0) {
 		rc = nest_refs_next(&top->refs, &ref);
-		if (rc == 0 && ref.is_tree) {
+		if (rc == 0 && ref.is_tree && ref.tree.kind == DUR_ROPE) {
+			rc = copy_rope(v, from, top, &ref);
+		} else if (rc == 0 && ref.is_tree) {
 			top->tree = ref;
 			rc = begin(from, top, &ref, &top);
 		} else if (rc == 0) {
@@ -239,6 +267,8 @@ int cell_make_clone(dur_view *v, dur_coll source, size_t key_len, struct made_ce
 		rc = place_open(source, &p);
 	if (rc < 0)
 		return rc;
+	if (p.form == FORM_BYTES && !nest_is_collection(p.cell.bytes))
+		return cell_make_rope(v, p.bytes, p.length, key_len, m); /* a string read as one */
 	as_cell(v, &p, m);
 	if (m->bytes[0] & NEST_REFS) {
 		rc = source.view != v ? cell_copy(v, source.view, m)

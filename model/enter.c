@@ -23,7 +23,7 @@ static int enter_cell(dur_coll c, const dur_value *key, dur_coll *out)
 		*out = c;
 		return 0;
 	}
-	if (kind_is_set(p.kind) || !nest_is_collection(cell.bytes))
+	if (kind_is_set(p.kind) || !(nest_is_collection(cell.bytes) || cell_is_text(&cell)))
 		return not_one(&cell);
 	return place_handle(c.view, &cell, out);
 }
@@ -37,6 +37,8 @@ static int enter_row(dur_coll c, const dur_value *key, dur_coll *out)
 	bool self;
 	int rc = collection_find(c, key, &p, &cell, &self);
 
+	if (rc == 0 && !self && !kind_is_set(p.kind) && cell_is_text(&cell))
+		return place_handle(c.view, &cell, out); /* to be read, until the next write */
 	if (rc == 0 && !self && (kind_is_set(p.kind) || !nest_is_collection(cell.bytes)))
 		return not_one(&cell);
 	if (rc == 0)

@@ -40,7 +40,7 @@ struct dur_iter {
 	uint64_t writes; /* the view's count when the cursor was placed */
 	struct selection range;
 	uint64_t rank;   /* of the entry that the cursor is at */
-	uint64_t last_position; /* of a list, as last[] */
+	uint64_t last_position; /* of a list or rope, as last[] */
 	struct place_cursor cursor;
 	struct key_arena arena; /* what the last key or value put together */
 	size_t last_len;
@@ -154,11 +154,12 @@ static bool pages_go(const dur_view *v)
 /* Puts the cursor at a rank; the caller knows that there is such an entry. */
 static int place(dur_iter *it, const struct place *p, uint64_t rank)
 {
-	place_cursor_open(&it->cursor, p);
+	if (p->kind != DUR_ROPE) /* its pieces are looked up anew at each step */
+		place_cursor_open(&it->cursor, p);
 	it->writes = it->view->writes;
 	it->placed = true;
 	it->rank = rank;
-	return place_cursor_nth(&it->cursor, rank);
+	return p->kind == DUR_ROPE ? 0 : place_cursor_nth(&it->cursor, rank);
 }
 
 /* The key at a rank becomes a bound, so that a place can be found again after writes. */
@@ -185,7 +186,7 @@ static int fix_bounds(dur_iter *it, const struct place *p)
 		to = s->end;
 	else
 		from = s->first;
-	if (p->kind == DUR_LIST) {
+	if (kind_is_positional(p->kind)) {
 		s->bounded_low = s->bounded_low || from > 0;
 		s->bounded_high = s->bounded_high || to < count;
 		s->from = from;
@@ -210,7 +211,7 @@ static int last_rank(const dur_iter *it, const struct place *p, uint64_t *rank, 
 	struct element_key k;
 	int rc;
 
-	k.bytes = p->kind == DUR_LIST ? NULL : it->last;
+	k.bytes = kind_is_positional(p->kind) ? NULL : it->last;
 	k.len = it->last_len;
 	k.position = it->last_position;
 	rc = place_rank(p, &k, rank);
@@ -340,6 +341,41 @@ static int give_other(dur_iter *it, const void *bytes, size_t len, const struct 
 	return rc;
 }
 
+/* Of a rope: what the range has of the piece that is next, and rank goes on to the next byte. */
+static int next_piece(dur_iter *it, dur_value *key, dur_value *value)
+{
+	uint64_t first, n, from, to;
+	const uint8_t *bytes;
+	struct place p;
+	int rc = place_open(it->coll, &p);
+
+	if (rc == 0)
+		rc = place_piece(&p, it->rank, &first, &bytes, &n);
+	if (rc < 0)
+		return rc;
+	if (it->reverse) {
+		to = it->rank + 1;
+		from = to - first < it->left ? first : to - it->left;
+		it->rank = from - 1;
+		it->last_position = from;
+	} else {
+		from = it->rank;
+		to = first + n - from < it->left ? first + n : from + it->left;
+		it->rank = to;
+		it->last_position = to - 1;
+	}
+	it->resume = AFTER_LAST;
+	it->last_len = 0;
+	it->left -= to - from;
+	if (it->limit != UINT64_MAX)
+		it->limit -= to - from;
+	if (key)
+		*key = DUR_INT((int64_t)from);
+	if (value)
+		*value = DUR_BYTES(bytes + (from - first), to - from);
+	return 0;
+}
+
 static int next_slow(dur_iter *it, dur_value *key, dur_value *value)
 {
 	int rc = iter_check(it, false);
@@ -369,6 +405,8 @@ int dur_next(dur_iter *it, dur_value *key, dur_value *value)
 	}
 	if (it->left == 0)
 		return DUR_NONE;
+	if (unlikely(it->of == DUR_ROPE))
+		return next_piece(it, key, value);
 	rc = step(it);
 	if (unlikely(rc < 0))
 		return rc;
@@ -408,8 +446,15 @@ int dur_seek(dur_iter *it, const dur_value *key)
 		return it->entries->seek(it->changes, key);
 	if (rc == 0)
 		rc = collection_check(it->coll);
-	if (rc == 0)
+	if (rc == 0 && it->of == DUR_ROPE) {
+		self = false;
+		k.bytes = NULL;
+		rc = place_open(it->coll, &p);
+		if (rc == 0)
+			rc = range_position(&p, key, &k.position);
+	} else if (rc == 0) {
 		rc = collection_look(it->coll, key, &p, &k, &self);
+	}
 	if (rc < 0)
 		return rc;
 	if (self || rc == DUR_NONE)
@@ -433,7 +478,7 @@ int dur_seek(dur_iter *it, const dur_value *key)
 		it->left = it->limit;
 	if (pages_go(it->view)) { /* should writes come before the next step */
 		it->last_position = k.position;
-		it->last_len = p.kind == DUR_LIST ? 0 : k.len;
+		it->last_len = kind_is_positional(p.kind) ? 0 : k.len;
 		if (it->last_len)
 			memcpy(it->last, k.bytes, it->last_len);
 		it->resume = AT_LAST;

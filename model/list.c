@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lists: append, insert, splice. All items are made into cells before the first one is put, so that
- * a list has all of them or none, and so that items may lie in the list itself.
+ * Lists and ropes: append, insert, splice; what is of ropes alone is in rope.c. All items are made into
+ * cells before the first one is put, so that a list has all of them or none, and so that items may lie
+ * in the list itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -109,14 +110,14 @@ static int batch_make(dur_view *v, struct batch *b, const dur_value *items, uint
 
 /* ---- Positions ---- */
 
-/* The row of a list, and how many items it has. */
-static int list_row(dur_coll c, struct row **row, uint64_t *count)
+/* The row of a list or rope, and how many items or bytes it has. */
+static int seq_row(dur_coll c, struct row **row, uint64_t *count)
 {
 	struct place p;
 	int rc;
 
-	if (c.kind != DUR_LIST)
-		return error_set(DUR_E_TYPE, "this is %s: only a list has items by position",
+	if (!kind_is_positional(c.kind))
+		return error_set(DUR_E_TYPE, "this is %s: only lists and ropes are by position",
 		                 kind_name(c.kind));
 	rc = row_of(c, row);
 	if (rc == 0)
@@ -131,7 +132,7 @@ static int list_row(dur_coll c, struct row **row, uint64_t *count)
 static int gap_of(int64_t at, uint64_t count, uint64_t *gap)
 {
 	if (at >= 0 ? (uint64_t)at > count : (uint64_t) - (at + 1) >= count)
-		return error_set(DUR_E_RANGE, "position %lld is beyond the list's %llu items",
+		return error_set(DUR_E_RANGE, "position %lld is beyond the end, which is at %llu",
 		                 (long long)at, (unsigned long long)count);
 	*gap = at >= 0 ? (uint64_t)at : count - 1 - (uint64_t) - (at + 1);
 	return 0;
@@ -158,6 +159,8 @@ static int insert(dur_coll c, struct row *row, uint64_t at, const dur_value *ite
 	struct batch b;
 	int rc;
 
+	if (row->kind == DUR_ROPE)
+		return rope_put_pieces(c.view, row, at, items, n);
 	if (n == 1)
 		return insert_one(c, row, at, items);
 	rc = batch_make(c.view, &b, items, n);
@@ -171,9 +174,10 @@ static int append(dur_coll c, const dur_value *value)
 {
 	struct row *row;
 	uint64_t count;
-	int rc = list_row(c, &row, &count);
+	int rc = value ? seq_row(c, &row, &count)
+	               : error_set(DUR_E_MISUSE, "there is no value to put");
 
-	return rc < 0 ? rc : insert_one(c, row, count, value);
+	return rc < 0 ? rc : insert(c, row, count, value, 1);
 }
 
 int dur_append(dur_coll c, const dur_value *value)
@@ -191,7 +195,7 @@ int dur_insert(dur_coll c, int64_t at, const dur_value *items, uint64_t n)
 
 	if (rc < 0)
 		return rc;
-	rc = list_row(c, &row, &count);
+	rc = seq_row(c, &row, &count);
 	if (rc == 0 && n && !items)
 		rc = error_set(DUR_E_MISUSE, "dur_insert() needs as many items as it is told");
 	if (rc == 0)
@@ -236,7 +240,7 @@ static int splice_tree(dur_view *v, struct row *row, uint64_t at, const struct m
 	whole.count = from.count;
 	part = whole;
 	if (end - first < whole.count) {
-		rc = seq_slice(&v->txn->dirty, &whole, SEQ_LIST, first, end, &part);
+		rc = seq_slice(&v->txn->dirty, &whole, seq_kind_of(from.kind), first, end, &part);
 		if (rc == 0)
 			rc = ref_release_cell(&v->txn->dirty, m->bytes, m->len);
 	}
@@ -309,7 +313,7 @@ static int splice(dur_coll c, int64_t at, dur_coll src, const dur_range *range)
 	struct place p;
 	struct row *row;
 	uint64_t count, gap = 0;
-	int rc = list_row(c, &row, &count);
+	int rc = seq_row(c, &row, &count);
 
 	if (rc == 0)
 		rc = gap_of(at, count, &gap);
@@ -327,6 +331,8 @@ static int splice(dur_coll c, int64_t at, dur_coll src, const dur_range *range)
 		                             "with it");
 	if (rc < 0 || s.first == s.end)
 		return rc;
+	if (c.kind == DUR_ROPE && !(p.tree && src.view == c.view && s.end - s.first > PAGE_SIZE))
+		return rope_splice(c.view, row, gap, &p, s.first, s.end);
 	if (src.view != c.view)
 		return splice_copied(c.view, row, gap, &p, s.first, s.end);
 	return splice_shared(c.view, row, gap, src, s.first, s.end);

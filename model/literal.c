@@ -35,7 +35,7 @@ static int kind_check(const dur_value *value)
 	if (value->len && !value->items)
 		return error_set(DUR_E_MISUSE, "a literal of %llu items has none",
 		                 (unsigned long long)value->len);
-	if (!kind_is_set(kind) && kind != DUR_LIST && value->len % 2)
+	if (!kind_is_set(kind) && !kind_is_positional(kind) && value->len % 2)
 		return error_set(DUR_E_MISUSE, "the literal of a map is keys and values in turn: %llu is odd",
 		                 (unsigned long long)value->len);
 	return 0;
@@ -70,6 +70,8 @@ static int check_step(struct checking **top)
 	struct place p = { .kind = kind };
 	struct element_key key;
 	const dur_value *item;
+	const uint8_t *bytes;
+	size_t len;
 	int rc = 0;
 
 	if (c->next == c->value->len) {
@@ -78,6 +80,8 @@ static int check_step(struct checking **top)
 		return 0;
 	}
 	item = &c->value->items[c->next++];
+	if (kind == DUR_ROPE)
+		return rope_piece(item, &bytes, &len);
 	if (kind != DUR_LIST)
 		rc = place_key(&p, item, &key);
 	if (rc < 0 || kind_is_set(kind))
@@ -254,6 +258,33 @@ static int add(dur_view *v, struct building *b, const struct element_key *key,
 	return ops->put(&v->txn->dirty, &b->tree, key, m->bytes, m->len, false);
 }
 
+/* Of a rope: bytes behind those that are there. */
+static int add_piece(dur_view *v, struct building *b, const dur_value *piece)
+{
+	const uint8_t *bytes;
+	size_t len;
+	int rc = rope_piece(piece, &bytes, &len);
+
+	if (rc < 0 || len == 0)
+		return rc;
+	if (!b->is_tree && len <= SMALL_ROOM - b->len) {
+		rc = take(b, NULL, b->len + len);
+		if (rc == 0) {
+			memcpy(b->cell + b->len, bytes, len);
+			b->len += len;
+		}
+		return rc;
+	}
+	if (!b->is_tree) {
+		rc = form_ops[FORM_ROPE].grow(&v->txn->dirty, b->cell, b->len, &b->tree);
+		if (rc < 0)
+			return rc;
+		b->is_tree = true;
+		b->len = small_empty(b->kind, b->cell);
+	}
+	return rope_insert(&v->txn->dirty, &b->tree, b->tree.count, bytes, len);
+}
+
 /* The key of the item that is under way. */
 static int item_key(const struct building *b, struct element_key *key)
 {
@@ -271,12 +302,14 @@ static int item_key(const struct building *b, struct element_key *key)
 static int step(dur_view *v, struct building **top)
 {
 	struct building *b = *top;
-	bool map = !kind_is_set(b->kind) && b->kind != DUR_LIST;
+	bool map = !kind_is_set(b->kind) && !kind_is_positional(b->kind);
 	const dur_value *value = &b->items[b->next + map];
 	struct made_cell m;
 	struct element_key key;
 	int rc;
 
+	if (b->kind == DUR_ROPE)
+		return add_piece(v, b, &b->items[b->next++]);
 	if (!kind_is_set(b->kind) && value->type & DUR_LITERAL)
 		return begin(value, top);
 	m.len = 0;

@@ -52,6 +52,20 @@ static int nth_cursor(const struct place *p, struct place_cursor **cursor)
 	return 0;
 }
 
+/* Of a rope: the piece from the n-th byte on. */
+static int nth_piece(const struct place *p, int64_t n, dur_value *key, dur_value *value)
+{
+	const uint8_t *bytes;
+	uint64_t first, len;
+	int rc = place_piece(p, (uint64_t)n, &first, &bytes, &len);
+
+	if (rc == 0 && key)
+		*key = DUR_INT(n);
+	if (rc == 0 && value)
+		*value = DUR_BYTES(bytes + ((uint64_t)n - first), len - ((uint64_t)n - first));
+	return rc;
+}
+
 int dur_nth(dur_coll c, int64_t n, dur_value *key, dur_value *value)
 {
 	struct place_cursor *cursor = NULL;
@@ -71,9 +85,11 @@ int dur_nth(dur_coll c, int64_t n, dur_value *key, dur_value *value)
 	count = place_count(&p);
 	if (n < 0 ? (uint64_t) - (n + 1) >= count : (uint64_t)n >= count)
 		return DUR_NONE;
-	rc = nth_cursor(&p, &cursor);
 	if (n < 0)
 		n += (int64_t)count;
+	if (p.kind == DUR_ROPE)
+		return nth_piece(&p, n, key, value);
+	rc = nth_cursor(&p, &cursor);
 	if (rc == 0)
 		rc = place_cursor_nth(cursor, (uint64_t)n);
 	if (rc < 0)

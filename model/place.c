@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The forms of collections: keyed trees, lists, and what is embedded. A handle of a snapshot is the
+ * The forms of collections: keyed trees, lists, ropes, and what is embedded. A handle of a snapshot is the
  * address of the collection's cell, with its length in the upper 16 bits: cells of published pages
  * stay where they are for as long as the view.
  */
@@ -10,6 +10,7 @@
 
 #include "engine/small_seq.h"
 #include "engine/small_tree.h"
+#include "model/collection.h"
 #include "model/kept.h"
 #include "model/rows.h"
 
@@ -151,6 +152,57 @@ static int list_del(struct dirty *d, struct tree *tree, const struct element_key
 	return seq_remove(d, tree, SEQ_LIST, key->position, key->position + 1);
 }
 
+/* ---- Ropes ---- */
+
+static int rope_rank(const struct place *p, const struct element_key *key, uint64_t *rank)
+{
+	uint64_t n = place_count(p);
+
+	*rank = key->position < n ? key->position : n;
+	return key->position >= n;
+}
+
+static int wrong_counts(void)
+{
+	return error_set(DUR_E_CORRUPT, "the counts of the tree are wrong: run `duramen check`");
+}
+
+int place_piece(const struct place *p, uint64_t at, uint64_t *first, const uint8_t **bytes,
+                uint64_t *n)
+{
+	struct seq_cursor c;
+	int rc;
+
+	if (p->form == FORM_BYTES) {
+		*first = 0;
+		*bytes = p->bytes;
+		*n = p->length;
+		return 0;
+	}
+	seq_cursor_open(&c, &p->view->pager, p->tree, SEQ_ROPE);
+	rc = seq_cursor_seek(&c, at);
+	if (rc != 0)
+		return rc < 0 ? rc : wrong_counts();
+	*first = c.first;
+	*bytes = seq_rope_bytes(c.level[0].page);
+	*n = c.level[0].n;
+	return 0;
+}
+
+int place_bytes(const struct place *p, uint64_t at, void *buf, uint64_t n)
+{
+	uint64_t got;
+	int rc;
+
+	if (p->form == FORM_BYTES) {
+		if (n)
+			memcpy(buf, p->bytes + at, n);
+		return 0;
+	}
+	rc = rope_read(&p->view->pager, p->tree, at, buf, n, &got);
+	return rc == 0 && got < n ? wrong_counts() : rc;
+}
+
 /* ---- Embedded ---- */
 
 static int small_get(const struct place *p, const struct element_key *key, struct cell *cell)
@@ -282,20 +334,24 @@ const struct form_ops form_ops[] = {
 		.own = list_form_own, .put = list_put, .del = list_del,
 		.grow = small_grow_list, .shrink = small_shrink_list,
 	},
+	[FORM_ROPE] = {
+		.rank = rope_rank, .grow = small_grow_rope, .shrink = small_shrink_rope,
+	},
+	[FORM_BYTES] = {
+		.rank = rope_rank,
+	},
 };
 
 enum form form_of_tree(uint32_t kind)
 {
-	return kind == DUR_LIST ? FORM_LIST : FORM_KEYED;
+	return kind == DUR_LIST ? FORM_LIST : kind == DUR_ROPE ? FORM_ROPE : FORM_KEYED;
 }
 
 int place_cursor_nth(struct place_cursor *c, uint64_t n)
 {
 	int rc = form_ops[c->form].nth(c, n);
 
-	return rc == 1 ? error_set(DUR_E_CORRUPT,
-	                           "the counts of the tree are wrong: run `duramen check`")
-	               : rc;
+	return rc == 1 ? wrong_counts() : rc;
 }
 
 /* ---- Opening ---- */
@@ -315,9 +371,11 @@ void place_of_cell(dur_view *v, const struct cell *cell, struct place *p)
 	p->view = v;
 	p->kind = cell->bytes[0] & NEST_KIND;
 	if (cell->bytes[0] & NEST_EMBEDDED) {
-		p->form = FORM_SMALL;
+		p->form = p->kind == DUR_ROPE ? FORM_BYTES : FORM_SMALL;
 		p->tree = NULL;
 		p->cell = *cell;
+		p->bytes = cell->bytes + 1;
+		p->length = cell->len - 1;
 		return;
 	}
 	nest_tree_read(cell->bytes, &tree);
@@ -328,6 +386,22 @@ void place_of_cell(dur_view *v, const struct cell *cell, struct place *p)
 	p->own.class = CLASS_DATA;
 	p->own.finger.dirty = NULL;
 	p->tree = &p->own;
+}
+
+/* A string or bytes value as the rope of its bytes. */
+static int place_of_text(dur_view *v, const struct cell *cell, struct place *p)
+{
+	dur_value text;
+	int rc = collection_value(v, cell, &v->arena, &text);
+
+	p->view = v;
+	p->kind = DUR_ROPE;
+	p->form = FORM_BYTES;
+	p->tree = NULL;
+	p->cell = *cell;
+	p->bytes = rc == 0 ? text.ptr : NULL;
+	p->length = rc == 0 ? text.len : 0;
+	return rc;
 }
 
 int place_open(dur_coll c, struct place *p)
@@ -346,6 +420,8 @@ int place_open(dur_coll c, struct place *p)
 	if (c.at >> PLACE_LENGTH_SHIFT) {
 		cell.len = (uint32_t)(c.at >> PLACE_LENGTH_SHIFT);
 		cell.bytes = place_address(c);
+		if (unlikely(!nest_is_collection(cell.bytes)))
+			return place_of_text(c.view, &cell, p);
 		place_of_cell(c.view, &cell, p);
 		return 0;
 	}
@@ -377,7 +453,7 @@ int place_handle(dur_view *v, const struct cell *cell, dur_coll *out)
 		.view = v,
 		.at = (uint64_t)(uintptr_t)bytes | (uint64_t)cell->len << PLACE_LENGTH_SHIFT,
 		.stamp = stamp,
-		.kind = bytes[0] & NEST_KIND,
+		.kind = nest_is_collection(bytes) ? bytes[0] & NEST_KIND : DUR_ROPE,
 	};
 	return 0;
 }
@@ -400,17 +476,17 @@ static int text_position(const dur_value *key, uint64_t count, uint64_t *positio
 	}
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] < '0' || text[i] > '9' || i == 18)
-			return error_set(DUR_E_PATH, "\"%.*s\" is no position in a list",
+			return error_set(DUR_E_PATH, "\"%.*s\" is no position",
 			                 (int)(len < 64 ? len : 64), text);
 		n = n * 10 + (unsigned)(text[i] - '0');
 	}
 	if (len == 0)
-		return error_set(DUR_E_PATH, "\"\" is no position in a list");
+		return error_set(DUR_E_PATH, "\"\" is no position");
 	*position = n;
 	return 0;
 }
 
-static int position_key(const struct place *p, const dur_value *key, struct element_key *out)
+int place_position(const struct place *p, const dur_value *key, struct element_key *out)
 {
 	uint64_t count = place_count(p);
 
@@ -419,7 +495,8 @@ static int position_key(const struct place *p, const dur_value *key, struct elem
 	if (key->type == DUR_STR)
 		return text_position(key, count, &out->position);
 	if (key->type != DUR_INT)
-		return error_set(DUR_E_TYPE, "the key of a list is a position: an int, or a path's digits");
+		return error_set(DUR_E_TYPE, "%s is by position: an int, or a path's digits",
+		                 kind_name(p->kind));
 	if (key->i >= 0)
 		out->position = (uint64_t)key->i;
 	else if ((uint64_t) - (key->i + 1) < count)
@@ -432,7 +509,7 @@ static int position_key(const struct place *p, const dur_value *key, struct elem
 int place_key(const struct place *p, const dur_value *key, struct element_key *out)
 {
 	if (p->kind == DUR_LIST)
-		return position_key(p, key, out);
+		return place_position(p, key, out);
 	if (unlikely(!kind_is_keyed(p->kind)))
 		return error_set(DUR_E_TYPE, "%s has no elements with keys", kind_name(p->kind));
 	out->bytes = out->buf;

@@ -17,6 +17,8 @@ enum form {
 	FORM_KEYED, /* a keyed tree */
 	FORM_SMALL, /* embedded; not of ropes */
 	FORM_LIST,  /* a positional tree of cells */
+	FORM_ROPE,  /* a positional tree of bytes; read by place_piece(), not by cursors */
+	FORM_BYTES, /* a rope in one piece: embedded, or a string or bytes value read as one */
 };
 
 /* The key of an element: bytes in keyed collections, a position in lists. */
@@ -33,6 +35,8 @@ struct place {
 	enum form form;
 	const struct tree *tree; /* NULL: embedded */
 	struct cell cell;        /* embedded: all of it */
+	const uint8_t *bytes;    /* FORM_BYTES: the rope's, and how many */
+	uint64_t length;
 	struct tree own;         /* what tree points to, if nobody else has it */
 };
 
@@ -109,7 +113,18 @@ static inline bool kind_is_keyed(uint32_t kind)
 /* What dur_make() and literals can make. */
 static inline bool kind_can_be_made(uint32_t kind)
 {
-	return kind_is_keyed(kind) || kind == DUR_LIST;
+	return kind_is_keyed(kind) || kind == DUR_LIST || kind == DUR_ROPE;
+}
+
+/* Whose entries have positions and no keys. */
+static inline bool kind_is_positional(uint32_t kind)
+{
+	return kind == DUR_LIST || kind == DUR_ROPE;
+}
+
+static inline enum seq_kind seq_kind_of(uint32_t kind)
+{
+	return kind == DUR_ROPE ? SEQ_ROPE : SEQ_LIST;
 }
 
 /* "a map", for messages. */
@@ -117,6 +132,14 @@ const char *kind_name(uint32_t kind);
 
 /* The collection that a handle leads to; the handle was checked (collection_check()). */
 int place_open(dur_coll c, struct place *p);
+/* A string or bytes value, which can be opened as a rope to be read. */
+static inline bool cell_is_text(const struct cell *cell)
+{
+	uint8_t type = cell->bytes[0] & NEST_KIND;
+
+	return type == DUR_STR || type == DUR_BYTES;
+}
+
 /* The one that a cell is. */
 void place_of_cell(dur_view *v, const struct cell *cell, struct place *p);
 /*
@@ -125,10 +148,24 @@ void place_of_cell(dur_view *v, const struct cell *cell, struct place *p);
  */
 int place_key(const struct place *p, const dur_value *key, struct element_key *out);
 
+/* A position, as a key of a list or an offset of a rope. DUR_E_TYPE, DUR_E_PATH. */
+int place_position(const struct place *p, const dur_value *key, struct element_key *out);
+
 static inline uint64_t place_count(const struct place *p)
 {
-	return p->tree ? p->tree->count : nest_count(p->cell.bytes, p->cell.len);
+	if (p->tree)
+		return p->tree->count;
+	return p->form == FORM_BYTES ? p->length : nest_count(p->cell.bytes, p->cell.len);
 }
+
+/*
+ * The piece of a rope in which the byte at an offset is, which is there: where it begins, its bytes and
+ * how many. They last as a page of the view does. DUR_E_CORRUPT.
+ */
+int place_piece(const struct place *p, uint64_t at, uint64_t *first, const uint8_t **bytes,
+                uint64_t *n);
+/* Copies bytes of a rope, which are there. */
+int place_bytes(const struct place *p, uint64_t at, void *buf, uint64_t n);
 
 static inline int place_get(const struct place *p, const struct element_key *key, struct cell *cell)
 {

@@ -23,7 +23,7 @@ int range_ranks(const struct place *p, struct selection *s)
 
 	s->low = 0;
 	s->high = n;
-	if (p->kind == DUR_LIST) {
+	if (kind_is_positional(p->kind)) {
 		if (s->bounded_low)
 			s->low = s->from < n ? s->from : n;
 		if (s->bounded_high)
@@ -72,11 +72,27 @@ static int bound_of(const dur_value *key, struct key_arena *scratch, dur_value *
 	return rc < 0 ? rc : error_set(DUR_E_PATH, "a bound of a range is a path of one step");
 }
 
-/* Of lists: a position before the beginning is the beginning. */
+int range_position(const struct place *p, const dur_value *key, uint64_t *at)
+{
+	struct key_arena scratch = { 0 };
+	struct element_key k;
+	dur_value step;
+	int rc = key ? bound_of(key, &scratch, &step, &key)
+	             : error_set(DUR_E_MISUSE, "the position is NULL");
+
+	if (rc == 0)
+		rc = place_position(p, key, &k);
+	if (rc == 0)
+		*at = k.position;
+	key_arena_free(&scratch);
+	return rc;
+}
+
+/* A position before the beginning is the beginning. */
 static int position_bound(const struct place *p, const dur_value *bound, unsigned more, uint64_t *at)
 {
 	struct element_key k;
-	int rc = place_key(p, bound, &k);
+	int rc = place_position(p, bound, &k);
 
 	if (rc < 0)
 		return rc;
@@ -90,7 +106,8 @@ static int list_bounds(const struct place *p, const dur_value *from, const dur_v
 	int rc = 0;
 
 	if (flags & DUR_STARTS)
-		return error_set(DUR_E_MISUSE, "DUR_STARTS is for keys; those of a list are positions");
+		return error_set(DUR_E_MISUSE, "DUR_STARTS is for keys; %s has positions",
+		                 kind_name(p->kind));
 	s->bounded_low = from != NULL;
 	s->bounded_high = to != NULL;
 	if (from)
@@ -109,7 +126,7 @@ static int take_bounds(const struct place *p, const dur_range *r, struct selecti
 
 	if (rc == 0)
 		rc = bound_of(r->to, &scratch, &to_step, &to);
-	if (rc == 0 && p->kind == DUR_LIST) {
+	if (rc == 0 && kind_is_positional(p->kind)) {
 		rc = list_bounds(p, from, to, r->flags, s);
 	} else if (rc == 0) {
 		rc = key_range(from, to, r->flags & ~(uint32_t)DUR_REVERSE, kind_is_raw(p->kind),

@@ -10,7 +10,7 @@
 
 struct selection {
 	struct key_range keys; /* bounds alone */
-	uint64_t from, to;     /* of a list: positions, UINT64_MAX: no bound */
+	uint64_t from, to;     /* of lists and ropes: positions, UINT64_MAX: no bound */
 	bool bounded_low, bounded_high;
 	bool reverse;
 	uint64_t low, high;  /* ranks of the bounds and the part */
@@ -21,5 +21,7 @@ struct selection {
 int range_select(const struct place *p, const dur_range *r, struct selection *s);
 /* The ranks of the key bounds, anew (after writes). */
 int range_ranks(const struct place *p, struct selection *s);
+/* A position in a list or rope that is to be sought; UINT64_MAX: before its beginning. */
+int range_position(const struct place *p, const dur_value *key, uint64_t *at);
 
 #endif

@@ -447,8 +447,8 @@ int row_of(dur_coll c, struct row **out)
 
 	if (c.at >> PLACE_LENGTH_SHIFT)
 		return error_set(DUR_E_READ_ONLY,
-		                 "this collection came within a value, to be read: open it with "
-		                 "dur_enter() to write to it");
+		                 "this collection came within a value, or is a string read as a rope: "
+		                 "to write to a collection open it with dur_enter()");
 	if (c.at == 0) {
 		rows = rows_of(c.view);
 		*out = rows ? &rows->root : NULL;

@@ -50,6 +50,29 @@ static int same_scalar(dur_view *v, const struct cell *cell, const dur_value *ex
 
 /* ---- Collections ---- */
 
+static int ropes_same(const struct place *a, const struct place *b)
+{
+	const struct place *of[2] = { a, b };
+	uint64_t count = place_count(a), at = 0;
+
+	while (at < count) {
+		const uint8_t *bytes[2];
+		uint64_t first, n[2];
+		for (int i = 0; i < 2; i++) {
+			int rc = place_piece(of[i], at, &first, &bytes[i], &n[i]);
+			if (rc < 0)
+				return rc;
+			bytes[i] += at - first;
+			n[i] -= at - first;
+		}
+		uint64_t both = n[0] < n[1] ? n[0] : n[1];
+		if (memcmp(bytes[0], bytes[1], both) != 0)
+			return DUR_NONE;
+		at += both;
+	}
+	return 0;
+}
+
 struct pair {
 	struct pair *outer;
 	uint32_t kind;
@@ -66,6 +89,8 @@ static int pair_open(const struct place *a, const struct place *b, struct pair *
 		return DUR_NONE;
 	if (place_count(a) == 0)
 		return 0;
+	if (a->kind == DUR_ROPE)
+		return ropes_same(a, b);
 	pair = malloc(sizeof *pair);
 	if (!pair)
 		return error_system(ENOMEM, "comparing collections");

@@ -6,8 +6,7 @@
 
 #include "engine/refs.h"
 
-/* Half a change cannot be taken back: the transaction is barred. */
-static int bar(dur_view *v, int rc)
+int write_bar(dur_view *v, int rc)
 {
 	if (rc < 0 && !v->txn->dirty.failed)
 		v->txn->dirty.failed = rc;
@@ -82,7 +81,7 @@ static int grow(dur_view *v, struct row *outermost)
 		.kind = outermost->kind, .depth = tree.depth, .placed = v->txn->number,
 		.root = tree.root, .count = tree.count,
 	});
-	return bar(v, replace(v, outermost, cell, sizeof cell));
+	return write_bar(v, replace(v, outermost, cell, sizeof cell));
 }
 
 int write_small(dur_view *v, struct row *row, const struct small_splice *splice)
@@ -114,7 +113,7 @@ static void keep_old(struct old_cell *old, const uint8_t *cell, size_t len)
 
 static int release(dur_view *v, const struct old_cell *old)
 {
-	return old->len ? bar(v, ref_release_cell(&v->txn->dirty, old->bytes, old->len)) : 0;
+	return old->len ? write_bar(v, ref_release_cell(&v->txn->dirty, old->bytes, old->len)) : 0;
 }
 
 /* The entry of a key in an embedded collection, or where it would stand. */
@@ -173,7 +172,7 @@ static int drop_root(dur_view *v, struct row *row)
 	int rc = tree->depth ? dirty_drop(&v->txn->dirty, tree->root, CLASS_DATA) : 0;
 
 	row->structure++;
-	return bar(v, rc);
+	return write_bar(v, rc);
 }
 
 int write_shrink(dur_view *v, struct row *row)
@@ -296,13 +295,15 @@ static int insert_small(dur_view *v, struct row *row, uint64_t at, const struct 
 		                          bytes + splice.len);
 		splice.refs |= (cells[i].bytes[0] & NEST_REFS) != 0;
 	}
+	if (row->parent->is_tree && nest_count(row->cell, row->cell_len) == 0 &&
+	    1 + node_length_size((unsigned)n) + splice.len > small_room(row->key_len))
+		return 1; /* empty, it cannot grow out of its place */
 	small_nth(row->cell, row->cell_len, (unsigned)at, &entry);
 	splice.from = splice.to = entry.at;
 	return write_small(v, row, &splice);
 }
 
-/* An embedded list becomes a tree, or, if it is empty, the outermost one around it does. */
-static int make_tree(dur_view *v, struct row *row)
+int write_make_tree(dur_view *v, struct row *row)
 {
 	struct small s;
 	int rc;
@@ -318,8 +319,7 @@ static int make_tree(dur_view *v, struct row *row)
 	return rc;
 }
 
-/* A list that is empty and lies in a tree's leaf has this tree from now on. */
-static int take_tree(dur_view *v, struct row *row, const struct tree *tree)
+int write_take_tree(dur_view *v, struct row *row, const struct tree *tree)
 {
 	uint8_t cell[NEST_TREE_CELL];
 
@@ -338,7 +338,7 @@ static int insert_tree(dur_view *v, struct row *row, uint64_t at, const struct c
 
 	if (!row->is_tree) {
 		rc = list_insert(&v->txn->dirty, &fresh, 0, cells, n);
-		return rc == 0 ? bar(v, take_tree(v, row, &fresh)) : rc;
+		return rc == 0 ? write_bar(v, write_take_tree(v, row, &fresh)) : rc;
 	}
 	rc = row_own(v, row);
 	if (rc < 0)
@@ -359,7 +359,7 @@ int write_insert(dur_view *v, struct row *row, uint64_t at, const struct cell *c
 		rc = row->is_tree ? 1 : insert_small(v, row, at, cells, n);
 	} while (rc == WRITE_AGAIN);
 	if (rc == 1) {
-		rc = make_tree(v, row);
+		rc = write_make_tree(v, row);
 		if (rc == 0)
 			rc = insert_tree(v, row, at, cells, n);
 	}
@@ -371,23 +371,34 @@ int write_insert(dur_view *v, struct row *row, uint64_t at, const struct cell *c
 int write_insert_tree(dur_view *v, struct row *row, uint64_t at, struct tree *tree)
 {
 	uint64_t n = tree->count;
-	int rc = make_tree(v, row);
+	int rc = write_make_tree(v, row);
 
 	if (rc == 0 && row->is_tree) {
 		rc = row_own(v, row);
 		if (rc == 0) {
-			rc = seq_insert_tree(&v->txn->dirty, row_tree(v, row), SEQ_LIST, at, tree);
+			rc = seq_insert_tree(&v->txn->dirty, row_tree(v, row),
+			                     seq_kind_of(row->kind), at, tree);
 			row_store(v, row);
 		}
 	} else if (rc == 0) {
-		rc = take_tree(v, row, tree);
+		rc = write_take_tree(v, row, tree);
 	}
-	if (rc == 0)
+	if (rc == 0 && row->kind == DUR_LIST)
 		row_shift(v, row, at, (int64_t)n);
-	return bar(v, rc);
+	return write_bar(v, rc);
 }
 
 /* ---- Clearing ---- */
+
+static int clear_bytes(dur_view *v, struct row *row, unsigned first, unsigned end)
+{
+	struct row *home = row->home;
+	int rc = write_small(v, row, &(struct small_splice){
+		.from = 1 + first, .to = 1 + end, .bytes = (const uint8_t *)"",
+	});
+
+	return rc == 0 ? write_shrink(v, home) : rc;
+}
 
 static int clear_small(dur_view *v, struct row *row, unsigned first, unsigned end)
 {
@@ -418,7 +429,7 @@ static int clear_small(dur_view *v, struct row *row, unsigned first, unsigned en
 	for (size_t at = 0; at < n_gone && rc == 0;) {
 		uint16_t size;
 		memcpy(&size, gone + at, sizeof size);
-		rc = bar(v, ref_release_cell(&v->txn->dirty, gone + at + sizeof size, size));
+		rc = write_bar(v, ref_release_cell(&v->txn->dirty, gone + at + sizeof size, size));
 		at += sizeof size + size;
 	}
 	return rc == 0 ? write_shrink(v, home) : rc;
@@ -436,7 +447,7 @@ static int key_at(struct place_cursor *c, const struct place *p, uint64_t rank,
 		return 0;
 	key->position = rank;
 	key->bytes = NULL;
-	if (p->kind != DUR_LIST) {
+	if (!kind_is_positional(p->kind)) {
 		place_cursor_open(c, p);
 		rc = place_cursor_nth(c, rank);
 		if (rc < 0)
@@ -456,8 +467,8 @@ static int clear_tree(dur_view *v, struct row *row, const struct element_key *fr
 
 	if (rc < 0)
 		return rc;
-	if (row->kind == DUR_LIST)
-		rc = seq_remove(&v->txn->dirty, row_tree(v, row), SEQ_LIST,
+	if (kind_is_positional(row->kind))
+		rc = seq_remove(&v->txn->dirty, row_tree(v, row), seq_kind_of(row->kind),
 		                from ? from->position : 0,
 		                to ? to->position : row_tree(v, row)->count);
 	else
@@ -488,7 +499,9 @@ int write_clear(dur_view *v, struct row *row, uint64_t first, uint64_t end, uint
 	do {
 		*n = end - first;
 		rc = row->is_tree ? clear_tree(v, row, from, to, n)
-		                  : clear_small(v, row, (unsigned)first, (unsigned)end);
+		     : row->kind == DUR_ROPE
+		             ? clear_bytes(v, row, (unsigned)first, (unsigned)end)
+		             : clear_small(v, row, (unsigned)first, (unsigned)end);
 		if (rc == WRITE_AGAIN && (rc = row_find(v, row)) == 0)
 			rc = WRITE_AGAIN;
 	} while (rc == WRITE_AGAIN);

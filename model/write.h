@@ -75,4 +75,29 @@ int write_small(dur_view *v, struct row *row, const struct small_splice *splice)
 /* A tree that was written to is embedded again if it is small enough by now. */
 int write_shrink(dur_view *v, struct row *row);
 
+/*
+ * Bytes at an offset of a rope, at most its count: the first `over` of them over what is there, the
+ * others inserted behind these. They do not lie in pages that this changes. rope.c.
+ */
+int write_bytes(dur_view *v, struct row *row, uint64_t at, uint64_t over, const void *bytes,
+                uint64_t len);
+/* Bytes as a rope's cell, which no entry has yet. */
+int cell_make_rope(dur_view *v, const void *bytes, uint64_t len, size_t key_len,
+                   struct made_cell *m);
+/* Of ropes what dur_append(), dur_insert() and dur_splice() do; the row is found. */
+int rope_put_pieces(dur_view *v, struct row *row, uint64_t at, const dur_value *items, uint64_t n);
+int rope_splice(dur_view *v, struct row *row, uint64_t at, const struct place *src, uint64_t first,
+                uint64_t end);
+/* The bytes of what can be a piece of a rope: DUR_E_TYPE, DUR_E_MISUSE. */
+int rope_piece(const dur_value *piece, const uint8_t **bytes, size_t *len);
+
+/* Half a change cannot be taken back: the transaction is barred. Returns rc. */
+int write_bar(dur_view *v, int rc);
+/*
+ * An embedded list or rope becomes a tree; or it is empty and lies in a tree's leaf afterwards, where
+ * write_take_tree() gives it one.
+ */
+int write_make_tree(dur_view *v, struct row *row);
+int write_take_tree(dur_view *v, struct row *row, const struct tree *tree);
+
 #endif

@@ -41,6 +41,52 @@ ok "create below" "" create below
 ok "load what was dumped below a path" "" load below below.ndjson
 is "it is the same" "$("$DURAMEN" get docs /doc)" "$("$DURAMEN" get below "")"
 
+# ---- Ropes ----
+
+rope='{"r":{"~l":["some text"]},"s":[{"~l":[]}],"x":{"~l":[{"~x":"ff00"}]}}'
+ok "put ropes" "" put docs /ropes "$rope"
+ok "get them" "$rope" get docs /ropes
+ok "put one in pieces" "" put docs /ropes/r '{"~l":["some"," ",{"~x":"74657874"}]}'
+ok "it is one piece" "$rope" get docs /ropes
+ok "get --raw" "some text" get docs /ropes/r --raw
+head -c 100000 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > rope.hex
+printf '{"~l":["~",{"~x":"%s"}]}' "$(cat rope.hex)" > rope.json
+stdin=rope.json ok "put a long one" "" put docs /ropes/long -
+is "get --raw of a long one" "7e$(cat rope.hex)" "$("$DURAMEN" get docs /ropes/long --raw | od -An -v -tx1 | tr -d ' \n')"
+"$DURAMEN" dump docs /ropes > ropes.ndjson
+ok "create ropes" "" create ropes
+ok "load ropes" "" load ropes ropes.ndjson
+is "ropes round-trip" "$("$DURAMEN" get docs /ropes)" "$("$DURAMEN" get ropes "")"
+ok "tree of ropes" "ropes: map, 4 entries, 97.7 KiB
+├─ long: rope, 97.7 KiB
+├─ r: rope, 9 B
+├─ s: list, 1 entry, 0 B
+└─ x: rope, 2 B" tree ropes --depth 1
+no "a rope of numbers" 2 "*~l takes an array of strings and bytes*" put docs /ropes/r '{"~l":[1]}'
+no "into a rope" 3 "*rope*" put docs /ropes/r/0 1
+ok "del ropes" "" del docs /ropes
+raw() { # what a rope is
+	"$DURAMEN" get "$@" --raw | cksum
+}
+long=$(raw ropes /long)
+ok "put a short one in its place" "" put ropes /long '{"~l":["short"]}'
+ok "put another one" "" put ropes /r '{"~l":["other"]}'
+is "diff of ropes" '{"kind":"changed","path":"/r","old":{"~l":["some text"]},"now":{"~l":["other"]}}' \
+	"$("$DURAMEN" diff ropes -1)"
+has "log of a rope" '*~ /r  {"~l":\["some text"\]} -> {"~l":\["other"\]}*' "$("$DURAMEN" log ropes /r)"
+"$DURAMEN" pack ropes > pack.out
+is "pack ropes" 0 $?
+is "a long one in an old state" "$long" "$(raw ropes /long --at -2)"
+"$DURAMEN" restore ropes -2 > restore.out
+is "a long one restored" "$long" "$(raw ropes /long)"
+"$DURAMEN" backup ropes > ropes.dur
+"$DURAMEN" receive ropes-copy < ropes.dur > receive.out
+is "a long one in a copy" "$long" "$(raw ropes-copy /long)"
+"$DURAMEN" compact ropes > compact.out
+is "a long one in a file written afresh" "$long" "$(raw ropes /long)"
+ok "check ropes" "ropes is sound" check ropes
+ok "check the copy of ropes" "ropes-copy is sound" check ropes-copy
+
 # ---- Lists ----
 
 list='[1,[2,[],["é",{"a":[]}]],{"b":[null,{"~s":[1]}]},{"~k":[[1,[true]]]}]'

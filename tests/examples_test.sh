@@ -49,6 +49,14 @@ wait $follow
 expect "follow: ends after its states" 0 $?
 expect "follow: woken by the commit" "2 hits" "$(sed -n '2s/.*: //p' follow.out)"
 
+"$examples/edit" insert 0 "hello world" > /dev/null
+expect "edit: insert" "hello, world" "$("$examples/edit" insert 5 ,)"
+expect "edit: copy" "hello, worldhello" "$("$examples/edit" copy 0 5)"
+expect "edit: cut" "worldhello" "$("$examples/edit" cut 0 7)"
+expect "edit: beyond the end" "position 11 is beyond the end, which is at 10" \
+	"$("$examples/edit" insert 11 x 2>&1)"
+expect "edit: nothing happened" "worldhello" "$("$examples/edit")"
+
 "$examples/tasks" add sleep > /dev/null
 "$examples/tasks" first eat > /dev/null
 "$examples/tasks" add rave > /dev/null

@@ -7,6 +7,19 @@
 #include "document.h"
 #include "message.h"
 
+/* A rope's bytes, a piece after the other. */
+static int print_rope(const dur_value *rope)
+{
+	dur_value piece;
+	dur_iter *it;
+	int rc = dur_scan(rope->coll, NULL, &it);
+
+	while (rc == 0 && (rc = dur_next(it, NULL, &piece)) == 0 && !ferror(stdout))
+		fwrite(piece.ptr, 1, piece.len, stdout);
+	dur_iter_close(it);
+	return rc < 0 ? fail(rc) : EXIT_DONE;
+}
+
 static int print_value(const struct args *args, const dur_value *v)
 {
 	int rc = 0;
@@ -14,8 +27,10 @@ static int print_value(const struct args *args, const dur_value *v)
 		fwrite(v->str, 1, v->len, stdout);
 	} else if (args->raw && v->type == DUR_BYTES) {
 		fwrite(v->ptr, 1, v->len, stdout);
+	} else if (args->raw && v->type == DUR_ROPE) {
+		return print_rope(v);
 	} else if (args->raw) {
-		return refuse(EXIT_FAILED, "%s is neither a string nor bytes: get it without --raw",
+		return refuse(EXIT_FAILED, "%s is neither a string, bytes nor a rope: get it without --raw",
 		              args->operand[1]);
 	} else {
 		rc = document_write(&(struct json_writer){ .file = stdout }, v);
@@ -45,7 +60,7 @@ static int run(const struct args *args)
 
 static const struct option_row options[] = {
 	OPTION_AT,
-	FLAG("raw", raw, "print a string or bytes as they are, with nothing after\nthem"),
+	FLAG("raw", raw, "print a string, bytes or a rope as they are, with\nnothing after them"),
 	OPTIONS_END
 };
 
