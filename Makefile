@@ -7,6 +7,7 @@
 #   make soak SEED=1     random tests over and over, from that seed on; ROUNDS=10
 #   make bench           builds and runs the comparison with other stores; BENCH_ARGS=
 #   make bench-history   what history costs, beside what it may cost; BENCH_ARGS=
+#   make bench-nested    what nesting costs, beside what it may cost; BENCH_ARGS=
 #   make install         PREFIX=/usr/local DESTDIR=; make uninstall takes it away
 #   make check-layers    no #include against the direction of the layers
 #   make compile_commands.json, make clean
@@ -60,6 +61,7 @@ EXAMPLE_SRCS := $(sort $(wildcard examples/*.c))
 DEMO_SRCS := $(sort $(wildcard examples/demo/*.c))
 BENCH_SRCS := $(filter-out bench/limits.c,$(sort $(wildcard bench/*.c)))
 BENCH_HISTORY_SRCS := $(sort $(wildcard bench/history/*.c)) bench/limits.c bench/driver_lmdb.c bench/place.c
+BENCH_NESTED_SRCS := $(sort $(wildcard bench/nested/*.c)) bench/limits.c bench/place.c
 # test_*.c and slow_*.c are test programs, prog_*.c programs that tests run, the rest is for all of them.
 TEST_SRCS := $(sort $(wildcard tests/test_*.c))
 SLOW_SRCS := $(sort $(wildcard tests/slow_*.c))
@@ -83,7 +85,7 @@ STATIC := $(B)/libduramen.a
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: all demo test test-slow soak bench bench-history programs install uninstall clean check-layers \
+.PHONY: all demo test test-slow soak bench bench-history bench-nested programs install uninstall clean check-layers \
 	deps deps-test deps-bench FORCE
 
 all: $(STATIC) $(B)/libduramen.so $(B)/duramen $(EXAMPLES)
@@ -93,15 +95,18 @@ demo: all $(DEMOS)
 
 run_tests = SANITIZE='$(SANITIZE)' CC='$(CC)' SRC='$(CURDIR)' BUILD='$(abspath $(B))' tests/run.sh
 
-test: all $(DEMOS) $(TEST_PROGS) $(B)/duramen-bench-history
+test: all $(DEMOS) $(TEST_PROGS) $(B)/duramen-bench-history \
+	$(B)/duramen-bench-nested
 	$(Q)$(run_tests) quick $(TESTS)
 
-test-slow: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS) $(B)/duramen-bench-history
+test-slow: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS) $(B)/duramen-bench-history \
+	$(B)/duramen-bench-nested
 	$(Q)DURAMEN_SLOW=1 $(run_tests) slow $(TESTS)
 
 SEED ?= 1
 ROUNDS ?= 10
-soak: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS) $(B)/duramen-bench-history
+soak: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS) $(B)/duramen-bench-history \
+	$(B)/duramen-bench-nested
 	$(Q)DURAMEN_SLOW=1 SEED='$(SEED)' ROUNDS='$(ROUNDS)' $(run_tests) soak $(TESTS)
 
 bench: $(B)/duramen-bench
@@ -110,8 +115,12 @@ bench: $(B)/duramen-bench
 bench-history: $(B)/duramen-bench-history
 	$(Q)$(B)/duramen-bench-history $(BENCH_ARGS)
 
+bench-nested: $(B)/duramen-bench-nested
+	$(Q)$(B)/duramen-bench-nested $(BENCH_ARGS)
+
 # Every program, for those who only want to know that it builds.
-programs: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS) $(B)/duramen-bench-history
+programs: all $(DEMOS) $(TEST_PROGS) $(SLOW_PROGS) $(B)/duramen-bench-history \
+	$(B)/duramen-bench-nested
 
 check-layers:
 	$(Q)tests/check_layers
@@ -148,7 +157,7 @@ $(B)/obj/%.o: %.c $(B)/flags | deps
 
 $(call objects,$(TEST_SRCS) $(SLOW_SRCS) $(PROG_SRCS) $(SUPPORT_SRCS)): | deps-test
 $(call objects,$(filter-out $(BENCH_HISTORY_SRCS),$(BENCH_SRCS))): | deps-bench
-$(call objects,$(BENCH_HISTORY_SRCS)): | deps-test
+$(call objects,$(BENCH_HISTORY_SRCS) $(BENCH_NESTED_SRCS)): | deps-test
 
 define archive
 	$(call say,AR)
@@ -197,11 +206,13 @@ $(TEST_PROGS) $(SLOW_PROGS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/support.a $(B
 	$(call program,$(CHECK_LIBS))
 $(B)/duramen-bench: $(call objects,$(BENCH_SRCS)) $(STATIC)
 	$(call program,$(BENCH_LIBS) -lm)
+$(B)/duramen-bench-nested: $(call objects,$(BENCH_NESTED_SRCS)) $(STATIC)
+	$(call program)
 $(B)/duramen-bench-history: $(call objects,$(BENCH_HISTORY_SRCS)) $(STATIC)
 	$(call program,-llmdb)
 
 compile_commands.json: Makefile FORCE
-	@{ sep='['; for f in $(ALL_SRCS) $(sort $(BENCH_SRCS) $(BENCH_HISTORY_SRCS)); do \
+	@{ sep='['; for f in $(ALL_SRCS) $(sort $(BENCH_SRCS) $(BENCH_HISTORY_SRCS) $(BENCH_NESTED_SRCS)); do \
 		printf '%s\n{"directory": "%s", "file": "%s", "command": "%s -c %s"}' \
 			"$$sep" '$(CURDIR)' "$$f" '$(COMPILE)' "$$f"; sep=','; \
 	done; echo ']'; } > $@
@@ -228,4 +239,4 @@ uninstall:
 		$(I)$(LIBDIR)/libduramen.so $(I)$(LIBDIR)/pkgconfig/duramen.pc \
 		$(I)$(MANDIR)/man1/duramen.1
 
--include $(patsubst %.o,%.d,$(call objects,$(ALL_SRCS) $(sort $(BENCH_SRCS) $(BENCH_HISTORY_SRCS))))
+-include $(patsubst %.o,%.d,$(call objects,$(ALL_SRCS) $(sort $(BENCH_SRCS) $(BENCH_HISTORY_SRCS) $(BENCH_NESTED_SRCS))))

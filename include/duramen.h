@@ -507,7 +507,8 @@ int dur_commit(dur_view *txn, const dur_commit_options *o, uint64_t *state);
  * an older mark, or close txn); DUR_E_LIMIT (65,535 marks at once); -ENOSPC, -EDQUOT, -EFBIG.
  * Threads: the view's. Cost: writes the transaction's pages that are in memory to the file, without a
  * flush, as spilling does; so a mark takes no memory of memory_bytes, but each page that changes after
- * it is written once more, and takes room in the file until the transaction ends.
+ * it is written once more, and takes room in the file until the transaction ends. Open handles, and what
+ * the transaction has cloned or removed, are noted beside: O(those).
  */
 int dur_mark(dur_view *txn, uint64_t *mark);
 /*
@@ -518,7 +519,8 @@ int dur_mark(dur_view *txn, uint64_t *mark);
  * mark. Iterators go on behind the key they gave last.
  * Errors: DUR_E_STALE (no mark of this transaction, or one that has ended), DUR_E_READ_ONLY (a
  * snapshot), DUR_E_FAILED; nothing was changed then.
- * Threads: the view's. Cost: O(pages written since + open handles), no input or output.
+ * Threads: the view's. Cost: O(pages of the transaction in memory + open handles + what it had cloned
+ * and removed at the mark), no input or output.
  */
 int dur_rollback(dur_view *txn, uint64_t mark);
 /*
