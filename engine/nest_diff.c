@@ -521,7 +521,7 @@ static int push(struct nest_diff *d, const struct nest_source *old, const struct
 	f->key_len = 0;
 	take_bounds(f, bounds);
 	if (d->resume > d->depth)
-		narrow(f, d->behind && d->resume == d->depth + 1);
+		narrow(f, d->resume == d->depth + 1);
 	if (f->kind == DUR_LIST) {
 		f->way = BY_POSITION;
 		positions_open(f, old, now);
@@ -638,8 +638,7 @@ int nest_diff_open(struct nest_diff *d, const struct nest_source *old, const str
 	return push(d, old, now, bounds ? bounds : &all);
 }
 
-int nest_diff_again(struct nest_diff *d, const struct nest_source *old, const struct nest_source *now,
-                    bool behind)
+int nest_diff_again(struct nest_diff *d, const struct nest_source *old, const struct nest_source *now)
 {
 	struct nest_frame *top = d->frames[0];
 	uint8_t low[TREE_KEY_MAX + 1], high[TREE_KEY_MAX + 1];
@@ -652,7 +651,6 @@ int nest_diff_again(struct nest_diff *d, const struct nest_source *old, const st
 	memcpy(low, top->low, top->low_len);
 	memcpy(high, top->high, top->high_len);
 	/* at its end all has been told up to the outermost place that was looked at last */
-	d->behind = behind || !d->depth;
 	for (d->resume = 0; d->resume < d->depth || d->resume < 1; d->resume++) {
 		struct nest_frame *f = d->frames[d->resume];
 		if (!f->placed)

@@ -49,7 +49,6 @@ struct nest_diff {
 	uint32_t depth, made, cap;      /* in use, there, room for */
 	bool back;
 	uint32_t resume;                /* frames that begin at the place noted in them; 0: none */
-	bool behind;                    /* the last of them behind it */
 	uint64_t pages_read[2];         /* by frames that have ended; nest_diff_pages() */
 };
 
@@ -63,12 +62,10 @@ int nest_diff_open(struct nest_diff *d, const struct nest_source *old, const str
 /* The next change. 0, 1 at the end, or an error. Good until one of the sides is written to. */
 int nest_diff_next(struct nest_diff *d, struct nest_change *change);
 /*
- * After writes: goes on with the sides as they are now, behind the change last told or, behind false, at
- * it: who has made the two equal there is not told of it again. If none was told, at the first. The kinds
- * are the same as before.
+ * After writes: goes on with the sides as they are now, behind the change last told; if none was told, at
+ * the first. The kinds are the same as before.
  */
-int nest_diff_again(struct nest_diff *d, const struct nest_source *old, const struct nest_source *now,
-                    bool behind);
+int nest_diff_again(struct nest_diff *d, const struct nest_source *old, const struct nest_source *now);
 /* How many steps lead to the change just told; the first is the outermost. At least 1. */
 static inline uint32_t nest_diff_steps(const struct nest_diff *d)
 {

@@ -928,24 +928,29 @@ typedef struct dur_change {
 /*
  * Opens an iterator over what leads from old to now: two collections of one kind, of any views that
  * come from one dur_attach(), whichever is the older; {0} for one of them: an empty one.
- * dur_next_change() gives the entries that differ in key order, DUR_NONE at the end. r (NULL: all)
- * as for dur_scan(): part is cut by the counts of old (of now if old is {0}), skip and limit count
- * changes. A value counts as changed if its type, its tag or its content is another one; one that
- * was put again as it was does not. Through writes in a transaction, and its commit, it goes on
- * behind the last key it gave.
+ * dur_next_change() gives what differs in key order, DUR_NONE at the end. Where both have a collection
+ * of one kind it goes into it, to any depth, and tells the innermost elements that differ, each with
+ * its path; what is added or removed, or becomes another kind, is one change, and so is a rope. In a
+ * list an item that was removed is told by its position in old, all others by that in now; which
+ * items stand for each other is a guess from what the two share.
+ * r (NULL: all) as for dur_scan(): part is cut by the counts of old (of now if old is {0}), skip and
+ * limit count changes; lists take no REVERSE. A value counts as changed if its type, its tag or its
+ * content is another one; one that was put again as it was does not. Through writes in a transaction,
+ * and its commit, it goes on behind the last change it gave.
  * Lives: until dur_iter_close() or the close of now's view (of old's if now is {0}); if the other
  * view is closed first, its steps answer DUR_E_STALE. What a row lends also ends as what its views
  * lend (BORROWING).
- * Errors: DUR_E_TYPE (of two kinds), DUR_E_MISUSE (of two prefixes, both {0}), those of dur_scan().
+ * Errors: DUR_E_TYPE (of two kinds, or ropes), DUR_E_MISUSE (of two prefixes, both {0}, a list in
+ * reverse), those of dur_scan().
  * Threads: the view's, and no other may use the other view meanwhile. Cost: in proportion to what
  * differs: pages that both share are not read. dur_cost() counts those that are.
  */
 int dur_diff(dur_coll old, dur_coll now, const dur_range *r, dur_iter **it);
 /*
  * Opens an iterator over the changes made after the state `after` (DUR_LATEST: the newest), oldest
- * first: of each state, in key order, what differs from the state before it. States without changes
- * give nothing. path: only the entry there (DUR_PATH or DUR_STEPS, of one step in this release);
- * NULL or "": all. flags: COALESCE gives, at each look, what differs between the last state seen
+ * first: of each state, as dur_diff() tells it, what differs from the state before it. States without
+ * changes give nothing. path: only what is there or below (DUR_PATH or DUR_STEPS, of any depth; nothing
+ * need be there yet); NULL or "": all. flags: COALESCE gives, at each look, what differs between the last state seen
  * and the newest, as of that one state.
  * dur_next_change() never waits: DUR_NONE says that it is level with the newest state; sleep in
  * dur_wait() or on dur_poll_fd(), then go on:
@@ -962,30 +967,29 @@ int dur_diff(dur_coll old, dur_coll now, const dur_range *r, dur_iter **it);
  * DUR_E_GONE, at each step. One with COALESCE needs no other states and never does.
  * States are seen when they are visible, before they are on disk, if they are ASYNC.
  * Lives: until dur_iter_close(); dur_detach() is refused until then.
- * Errors: DUR_E_GONE (after is not retained, or is no state yet), DUR_E_TYPE (a path of several
- * steps), those of Elements for a path.
+ * Errors: DUR_E_GONE (after is not retained, or is no state yet), DUR_E_PATH.
  * Threads: any, one at a time. Cost: a snapshot and a diff a state; when level, a load.
  */
 int dur_watch(dur_prefix *p, const dur_value *path, uint64_t after, uint32_t flags, dur_iter **it);
 /*
- * Opens an iterator over the changes of the entry at path, newest first, from the state `from`
- * (DUR_LATEST: the newest) downward: a row for each state that made it something else than it was
- * in the state before. path: as of dur_watch(), or a key; NULL or "": all entries, or those within
- * the bounds of r; what one state changed comes in key order. r: its skip and limit count changes;
- * parts and REVERSE are refused.
+ * Opens an iterator over the changes at path and below, newest first, from the state `from`
+ * (DUR_LATEST: the newest) downward: of each state what it made something else than it was in the
+ * state before, as dur_diff() tells it. path: as of dur_watch(), or a key of the catalog; NULL or "":
+ * all. r: bounds are keys of the collection that is there in the newest state (NULL: all of it), its
+ * skip and limit count changes; parts and REVERSE are refused.
  * Only retained states are looked at. Where some are gone, a change comes with the oldest retained
  * state that shows it, and several may come as one. DUR_NONE ends the log at the oldest retained
  * state of all (dur_stat() tells which). What that one holds is no change, for nothing is known of
  * before; where every state is kept it is state 1, the empty prefix, and the log is complete.
  * Lives: until dur_iter_close(); dur_detach() is refused until then. Keeps two states readable from
  * step to step. States made after it was opened are not in it.
- * Errors: DUR_E_TYPE (a path of several steps; bounds with the path of one entry), DUR_E_MISUSE
- * (REVERSE, parts), those of Elements for a path, -EUSERS.
+ * Errors: DUR_E_TYPE (bounds where no map or set is), DUR_E_MISUSE (REVERSE, parts), DUR_E_PATH, those
+ * of Elements for a key, -EUSERS.
  * Threads: any, one at a time. Cost: of one entry O(log n) for each state that wrote its leaf; the
- * others are leapt over, a hundred thousand of them in less than a millisecond. Where the leaf
- * cannot tell, since the key is not there and would be the leaf's first or last, for each state that
- * wrote the branch above it; and of a key before or behind all others for every state. Of several
- * entries likewise, for what has all of them below it, and what differs.
+ * others are leapt over, a hundred thousand of them in less than a millisecond. Below a list, for each
+ * state that wrote the list; in a nested map of many pages, of a key that is not there and before or
+ * behind all others, for each that wrote the map. Of several entries likewise, for what has all of
+ * them below it, and what differs.
  */
 int dur_log(dur_prefix *p, const dur_value *path, const dur_range *r, uint64_t from, dur_iter **it);
 /*

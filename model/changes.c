@@ -114,7 +114,7 @@ static int open_sources(struct changes *c, const struct place *old, const struct
 	c->whole = false;
 	source_of(&a, old, &(old ? old->view : any)->pager);
 	source_of(&b, now, &any->pager);
-	return again ? nest_diff_again(&c->diff, &a, &b, true)
+	return again ? nest_diff_again(&c->diff, &a, &b)
 	             : nest_diff_open(&c->diff, &a, &b, bounds);
 }
 

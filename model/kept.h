@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cells that a view keeps. Where pages do not last (a state of the past that is packed) a handle leads
- * to a copy of its collection's cell, so that it is good for as long as the view. Equal cells have one
+ * Cells that a view keeps. Where what it read does not last (pages of a packed state, what a diff has
+ * copied) a handle leads to a copy of its collection's cell, so that it is good for as long as the view. Equal cells have one
  * copy: what they lead to is the same in one state.
  */
 #ifndef DURAMEN_MODEL_KEPT_H
