@@ -42,6 +42,7 @@ struct unpack {
 	struct pager pager;             /* raw pages */
 	struct tree system;
 	uint64_t *moved;
+	uint64_t decoded;               /* pages, in this life */
 	uint16_t used;                  /* places ever used in this life */
 	uint16_t newest, oldest;
 	struct known_pack packs[PACKS];
@@ -82,6 +83,7 @@ void unpack_start(struct unpack *u, struct file *file, const struct tree *system
 {
 	u->pager.file = file;
 	u->system = *system;
+	u->decoded = 0;
 	u->used = 0;
 	u->newest = u->oldest = NONE;
 	memset(u->hash, 0, sizeof u->hash);
@@ -94,6 +96,11 @@ void unpack_start(struct unpack *u, struct file *file, const struct tree *system
 void unpack_rest(struct unpack *unpack)
 {
 	buffers_free(unpack, REST_PAGES);
+}
+
+uint64_t unpack_decoded(const struct unpack *unpack)
+{
+	return unpack->decoded;
 }
 
 /* ---- The pool ---- */
@@ -341,6 +348,7 @@ int unpack_decode(struct unpack *u, struct page_ptr ptr, const struct pack_place
 		return damaged(ptr, "its checksum is wrong");
 	if (node_check(page, &why))
 		return damaged(ptr, why);
+	u->decoded++;
 	return 0;
 }
 

@@ -32,6 +32,8 @@ void unpack_free(struct unpack *unpack);
 void unpack_start(struct unpack *unpack, struct file *file, const struct tree *system);
 /* Gives back most of its memory until the next start. */
 void unpack_rest(struct unpack *unpack);
+/* Pages decoded since the last start; one that went and came back counts twice. */
+uint64_t unpack_decoded(const struct unpack *unpack);
 
 /*
  * unpack_page(), declared in dirty.h for page_get(): decoded, or raw if the index does not have it.

@@ -1201,7 +1201,9 @@ int dur_stat(dur_prefix *p, dur_prefix_stat *out);
 int dur_readers(dur_prefix *p, uint64_t skip, dur_reader *out, uint32_t cap, uint32_t *n);
 /*
  * What a view has cost since it was opened: counts and bytes. pages_read: what diffs and restores
- * have read of it; other reads of the mapping are not counted. pages_unpacked: 0 in this release.
+ * have read of it; other reads of the mapping are not counted. pages_unpacked: packed pages that were
+ * decoded to read its state, by any call; a page that made room for others counts anew when it is
+ * met again. 0 for the newest state, and for any that is not packed.
  * Threads: the view's. Cost: O(1).
  */
 int dur_cost(const dur_view *v, dur_view_cost *out);

@@ -454,6 +454,7 @@ int dur_cost(const dur_view *v, dur_view_cost *out)
 		return error_set(DUR_E_MISUSE, "dur_cost() needs a place for the figures");
 	*out = (dur_view_cost){
 		.pages_read = v->pages_read,
+		.pages_unpacked = v->pager.unpack ? unpack_decoded(v->pager.unpack) : 0,
 		.written_bytes = v->written_bytes,
 		.memory_peak_bytes = v->peak_bytes,
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Packed states through the public header, larger than the memory that a view decodes into: all that is
- * read while pages come and go is what the state held.
+ * read while pages come and go is what the state held, and the pages decoded for it are counted.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -166,6 +166,49 @@ START_TEST(differences_of_packed_states)
 }
 END_TEST
 
+static uint64_t unpacked(const dur_view *v)
+{
+	dur_view_cost cost;
+
+	EXPECT(0, dur_cost(v, &cost));
+	return cost.pages_unpacked;
+}
+
+/* Each page of a packed state is decoded once while it stays in memory, and counted then. */
+START_TEST(pages_that_are_decoded_are_counted)
+{
+	dur_view *v = open_state(0);
+	dur_value value;
+	uint64_t path, leaves = 0;
+	dur_iter *it;
+
+	ck_assert_uint_eq(unpacked(v), 0); /* opening it reads none */
+	EXPECT(0, dur_get(dur_root(v), &DUR_INT(7), &value));
+	path = unpacked(v);
+	HOLDS(path >= 2 && path <= 4, "%llu pages for one key", (unsigned long long)path);
+	EXPECT(0, dur_get(dur_root(v), &DUR_INT(7), &value));
+	ck_assert_uint_eq(unpacked(v), path);
+	EXPECT(0, dur_get(dur_root(v), &DUR_INT(KEYS - 7), &value)); /* the root is shared */
+	HOLDS(unpacked(v) > path && unpacked(v) < 2 * path, "%llu pages for two keys",
+	      (unsigned long long)unpacked(v));
+	EXPECT(0, dur_scan(dur_root(v), NULL, &it));
+	while (MUST(dur_next(it, NULL, &value)) == 0)
+		leaves++;
+	leaves = leaves * VALUE / 4096; /* at least */
+	HOLDS(unpacked(v) > leaves && unpacked(v) < 3 * leaves, "%llu pages for all, %llu leaves",
+	      (unsigned long long)unpacked(v), (unsigned long long)leaves);
+	dur_iter_close(it);
+	dur_close(v);
+	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &v)); /* the same memory, a new life */
+	EXPECT(0, dur_get(dur_root(v), &DUR_INT(7), &value));
+	ck_assert_uint_eq(unpacked(v), 0);
+	dur_close(v);
+	v = open_state(0);
+	ck_assert_uint_eq(unpacked(v), 0);
+	dur_close(v);
+}
+END_TEST
+
 static Suite *packed_views_suite(void)
 {
 	Suite *suite = suite_create("packed_views");
@@ -175,6 +218,7 @@ static Suite *packed_views_suite(void)
 	tcase_add_test(c, scans_that_push_each_others_pages_out);
 	tcase_add_test(c, seeks_and_ranks);
 	tcase_add_test(c, differences_of_packed_states);
+	tcase_add_test(c, pages_that_are_decoded_are_counted);
 	tcase_set_timeout(c, 300);
 	suite_add_tcase(suite, c);
 	return suite;
