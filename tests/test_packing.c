@@ -554,6 +554,63 @@ START_TEST(i2_rescue_does_not_pull_pages_from_under_readers)
 }
 END_TEST
 
+/*
+ * I7, I2: what a kept state needs of its pack is rescued by a commit that is not on disk yet. Until it
+ * is, a power cut brings the old pack back, and what that decodes through has to be there: a raw page
+ * that nothing else holds.
+ */
+START_TEST(i7_a_base_stays_until_the_rescue_is_on_disk)
+{
+	for (unsigned round = 0; round < kit_rounds(10); round++) {
+		const struct commit_options maintain = { .maintain = true };
+		uint64_t old, durable;
+		struct state state;
+		struct txn *txn;
+
+		start("all");
+		m.random += round;
+		fill(1);
+		old = put(5, 2);
+		put(5, 3);
+		for (uint32_t i = 0; i < 10; i++)
+			put(190, 10 + i);
+		name("kept", old);
+		pack();
+		put(5, 4); /* the base of the packed leaf dies, the state before it is let go */
+		keep("last:1");
+		for (uint32_t i = 0; i < 20 + round; i++)
+			put((unsigned)machine_random(&m, KIT_RUN_KEYS), 100 + i);
+		for (unsigned i = 0; i < 8; i++) { /* all that was let go is so on disk */
+			ok(store_begin(p.store, 1000, 0, &txn));
+			ok(store_commit(txn, &maintain, &state));
+		}
+		durable = put(190, 999);
+		ck_assert_uint_eq(m.words.durable, durable);
+		put_keys((unsigned[]){ 190 }, 1, 1000, true);
+		uint64_t before = m.words.visible, pages;
+		/* packing all would bring it to disk */
+		ck_assert_int_ge(store_pack(p.store, STORE_PACK_DUE, 1000, -1, &pages), 0);
+		ck_assert_uint_gt(m.words.visible, before); /* that was the rescue, */
+		ck_assert_uint_eq(m.words.durable, durable); /* and is not on disk */
+		for (uint32_t i = 0; i < 120; i++) {
+			unsigned keys[20], n = 1 + (unsigned)machine_random(&m, 20);
+			for (unsigned k = 0; k < n; k++)
+				keys[k] = (unsigned)machine_random(&m, KIT_RUN_KEYS);
+			put_keys(keys, n, 2000 + i, true);
+		}
+		ck_assert_uint_eq(m.words.durable, durable);
+		process_kill(&p);
+		machine_power_cut(&m, FAULT_KEEP_ALL);
+		ok(process_attach(&m, &p));
+		ck_assert_uint_eq(m.words.visible, durable);
+		state_check(old);
+		state_check(durable);
+		ok(process_check(&p));
+		end();
+	}
+}
+END_TEST
+
 START_TEST(killed_at_each_operation_of_a_rescue)
 {
 	bool died = true;
@@ -703,6 +760,7 @@ static Suite *packing_suite(void)
 	tcase_add_test(c, i7_what_kept_states_decode_through_stays);
 	tcase_add_test(c, i7_kept_states_hold_their_own_pages);
 	tcase_add_test(c, i2_rescue_does_not_pull_pages_from_under_readers);
+	tcase_add_test(c, i7_a_base_stays_until_the_rescue_is_on_disk);
 	tcase_add_test(c, killed_at_each_operation_of_a_rescue);
 	tcase_add_test(c, random_histories);
 	tcase_set_timeout(c, 600);
