@@ -141,6 +141,8 @@ bool stream_step(dur_prefix *p, struct board *board, unsigned s, unsigned mode, 
 	n = commit_ops(board, s, commit, ops);
 	for (unsigned i = 0; i < n; i++)
 		op_apply(txn, board, commit, &ops[i], &sum);
+	if (mode & STREAM_NESTED)
+		stream_nest_step(txn, board, s, commit);
 	EXPECT(0, dur_put(dur_root(txn), &DUR_STR(commits_key), &DUR_INT((int64_t)commit)));
 	EXPECT(0, dur_put(dur_root(txn), &DUR_STR(sum_key), &DUR_INT((int64_t)sum)));
 	if (choice >> 8 & 1 && choice >> 9 & 1 && choice >> 10 & 1 && choice >> 11 & 1) {
@@ -209,6 +211,7 @@ struct stream_look stream_look(dur_view *v, const struct board *board, unsigned 
 	dur_iter_close(it);
 	HOLDS(look.sum == sum, "stream %u after commit %" PRIu64 " in state %" PRIu64, s,
 	      look.commits, dur_state(v));
+	stream_nest_compare(v, board, s, look.commits);
 	return look;
 }
 

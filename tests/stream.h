@@ -27,6 +27,7 @@ enum {
 
 struct board {
 	uint64_t seed;
+	bool nested; /* the streams have collections */
 	struct board_stream {
 		_Atomic uint64_t begun; /* the commit the writer is at */
 		_Atomic uint64_t acked; /* the last one it was told is there */
@@ -42,6 +43,7 @@ struct board {
 		_Atomic uint64_t begun, acked; /* where it is being moved to, where it is for sure */
 	} names[STREAM_NAMES];
 	_Atomic uint64_t verified; /* the newest state a verifying peer has seen */
+	_Atomic uint64_t packed;   /* packed states that were verified */
 };
 
 /* The board in the file at path, which the first one makes. */
@@ -52,6 +54,7 @@ enum stream_mode {
 	STREAM_DURABLE = 0,
 	STREAM_ASYNC = 1, /* half of the commits are async */
 	STREAM_NAMED = 2, /* beside them names and the retention change */
+	STREAM_NESTED = 4, /* there are collections in collections */
 };
 
 /*
@@ -72,6 +75,10 @@ void stream_names_settle(dur_prefix *p, struct board *board);
  * one that is retained can be read. Nobody makes commits meanwhile.
  */
 void stream_names_verify(dur_prefix *p, struct board *board, unsigned streams);
+
+/* What a commit does to the collections of its stream; and whether they are as after the last one. */
+void stream_nest_step(dur_view *txn, const struct board *board, unsigned s, uint64_t commit);
+void stream_nest_compare(dur_view *v, const struct board *board, unsigned s, uint64_t commits);
 
 /* What one stream is in a view. */
 struct stream_look {

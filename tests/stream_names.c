@@ -17,8 +17,10 @@ static const char *name_of(unsigned i, char text[16])
 
 static void keep_step(dur_prefix *p, uint64_t choice)
 {
+	/* some keep so few that nothing is packed, others so many that most is */
 	static const char *const policies[] = { "last:1", "last:7", "last:40", "last:3,every:1s",
-		"for:1s", "for:1s,every:2s", "last:200" };
+		"for:1s", "for:1s,every:2s", "last:200", "last:20000", "last:20000,every:1s",
+		"last:9000", "last:9000", "last:9000" };
 
 	EXPECT(0, dur_keep(p, policies[choice % (sizeof policies / sizeof *policies)]));
 }
@@ -92,8 +94,9 @@ static bool is_listed(dur_prefix *p, uint64_t state)
 	return n == 1 && info.state == state;
 }
 
-static void state_verify(dur_prefix *p, const struct board *board, uint64_t state, unsigned streams)
+static void state_verify(dur_prefix *p, struct board *board, uint64_t state, unsigned streams)
 {
+	dur_view_cost cost;
 	dur_view *v;
 	int rc = dur_snapshot(p, state, NULL, &v);
 
@@ -102,6 +105,8 @@ static void state_verify(dur_prefix *p, const struct board *board, uint64_t stat
 	MUST(rc);
 	for (unsigned s = 0; s < streams; s++)
 		stream_look(v, board, s);
+	EXPECT(0, dur_cost(v, &cost));
+	atomic_fetch_add(&board->packed, cost.pages_unpacked != 0);
 	dur_close(v);
 }
 

@@ -4,7 +4,8 @@
  * that was acknowledged, with exactly its content, and none in part; readers that were there before
  * the kill read on through it, and see what the next writer commits.
  *
- * Rounds: a few, with DURAMEN_SLOW=1 300 of the plain case and 60 of each other; KILL_ROUNDS=n: n.
+ * Rounds: a few, with DURAMEN_SLOW=1 300 of the plain case, of those with names and of that with
+ * everything, and 60 of each other; KILL_ROUNDS=n: n.
  */
 #include "stream.h"
 
@@ -320,7 +321,7 @@ struct play {
 	struct board *board;
 	uint64_t random;
 	unsigned streams, readers;
-	uint64_t commits, looks; /* of all prefixes so far */
+	uint64_t commits, looks, packed; /* of all prefixes so far */
 	struct peer writer[WRITERS_MAX], reader[STREAM_READERS_MAX];
 };
 
@@ -354,6 +355,7 @@ static void play_open(struct play *play, const struct kind *kind, unsigned part)
 	snprintf(play->board_path, sizeof play->board_path, "%s", kit_path(name));
 	snprintf(play->coord_path, sizeof play->coord_path, "%s/%s.dur-coord", play->root, PREFIX);
 	play->board = board_open(play->board_path, kit_random(&play->random) | 1);
+	play->board->nested = kind->mode & STREAM_NESTED;
 	ws = prefix_workspace(play->root);
 	EXPECT(0, dur_detach(prefix_attach(ws, PREFIX, kind->keep)));
 	EXPECT(0, dur_workspace_close(ws));
@@ -383,6 +385,7 @@ static void play_close(struct play *play)
 	}
 	for (unsigned w = 0; w < play->kind->writers; w++)
 		play->commits += acked_by(play, w);
+	play->packed += atomic_load(&play->board->packed);
 }
 
 static void still_runs(const struct peer *peer, const char *what)
@@ -464,8 +467,10 @@ static void rounds(const struct kind *kind, unsigned quick, unsigned slow)
 			kit_clean();
 		}
 	}
-	fprintf(stderr, "%u kills, %" PRIu64 " commits, %" PRIu64 " looks by readers\n", n,
-	        play.commits, play.looks);
+	fprintf(stderr, "%u kills, %" PRIu64 " commits, %" PRIu64 " looks by readers, %" PRIu64
+	                " looks at packed states\n", n, play.commits, play.looks, play.packed);
+	if (kind->mode & STREAM_NESTED && n >= ROUNDS_A_PREFIX)
+		ck_assert_uint_gt(play.packed, 0);
 }
 
 START_TEST(writer_killed)
@@ -510,6 +515,21 @@ START_TEST(writer_killed_while_names_change)
 	                       .threads = 1 + (unsigned)_i,
 	                       .mode = STREAM_NAMED | STREAM_ASYNC },
 	       10, 300);
+}
+END_TEST
+
+/*
+ * Everything at once: packing, punching, policies and names that change, collections in collections
+ * and copies of them, commits that share flushes. Every state that is retained is looked at after
+ * each kill.
+ */
+START_TEST(writer_killed_with_collections)
+{
+	rounds(&(struct kind){ .keep = "last:20000",
+	                       .writers = 1,
+	                       .threads = 2,
+	                       .mode = STREAM_NAMED | STREAM_ASYNC | STREAM_NESTED },
+	       8, 300);
 }
 END_TEST
 
@@ -559,6 +579,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, writer_killed_under_last_n, 0, 2);
 	tcase_add_loop_test(tc, writer_killed_while_packs_are_dropped, 0, 2);
 	tcase_add_loop_test(tc, writer_killed_while_names_change, 0, 2);
+	tcase_add_test(tc, writer_killed_with_collections);
 	tcase_add_test(tc, writer_killed_with_io_uring);
 	tcase_add_loop_test(tc, writer_with_threads_killed, 0, 2);
 	tcase_add_loop_test(tc, writers_taking_over, 0, 2);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reader processes open old states at the very moment the writer drops or packs them. Each is told
- * the truth: the state it asked for, whole, for as long as it has it open, or DUR_E_GONE. Every
- * state says of itself which one it is, and holds amounts that add up.
+ * the truth: the state it asked for, exactly as it was made, for as long as it has it open, or
+ * DUR_E_GONE, and that only of states that were to go.
+ *
+ * The writer goes through phases: few states are kept, then so many that they are packed, and packs
+ * are dropped at the other end. What each state holds follows from its place in the series: the
+ * n-th commit writes n under one key, and which one makes a round through all keys.
  *
  * Four readers; quick runs make 200,000 tries, with DURAMEN_SLOW=1 ten millions.
  */
@@ -18,18 +22,28 @@
 
 enum {
 	READERS = 4,
-	ACCOUNTS = 150,
-	RING = 4096,
-	KEEP = 20,
-	MANY = 5000, /* so many are packed */
-	HELD = 5, /* snapshots a reader has open beside the one it looks at */
+	KEYS = 2048,                   /* a power of two */
+	STRIDE = 1237, INVERSE = 1149,  /* their product is 1 modulo KEYS */
+	VALUE = 80,
+	RING = 16384,
+	MANY = 5000,                   /* so many are packed */
+	HELD = 5,                      /* snapshots a reader has open beside the one it looks at */
+	PACKING = 600,                 /* about so many commits back states are being packed */
 };
+
+static const struct phase {
+	unsigned keep, commits;
+} phases[] = { { 20, 1000 }, { MANY, MANY + 3000 }, { 3, 300 }, { 20, 500 }, { MANY, 3000 } };
+
+enum { PHASES = sizeof phases / sizeof *phases };
 
 struct board {
 	_Atomic uint64_t n;            /* states made so far */
 	_Atomic uint64_t state[RING];  /* the i-th, at i modulo RING */
 	_Atomic uint64_t keep;         /* how many are kept, the newest included */
-	_Atomic uint64_t tries, gone, right;
+	_Atomic uint64_t sure;         /* from the i-th on they are, whatever is being done now */
+	_Atomic uint64_t rounds;       /* through all phases */
+	_Atomic uint64_t tries, gone, right, packed;
 	_Atomic uint64_t wanted;       /* tries until all end */
 };
 
@@ -40,43 +54,73 @@ static bool input_ended(void)
 	return poll(&input, 1, 0) > 0;
 }
 
-/* ---- The writer ---- */
+/* ---- What a state holds ---- */
 
-static void pay(dur_view *txn, uint64_t *random)
+/* The commit that wrote a key last, as of the n-th; below 0: the one that filled the prefix. */
+static int64_t writer_of(uint64_t n, uint64_t key)
 {
-	int64_t amount = (int64_t)(kit_random(random) % 1000);
-	dur_value balance;
+	uint64_t first = key * INVERSE % KEYS;
 
-	for (int side = 0; side < 2; side++, amount = -amount) {
-		dur_value key = DUR_INT((int64_t)(kit_random(random) % ACCOUNTS));
-		EXPECT(0, dur_get(dur_root(txn), &key, &balance));
-		EXPECT(0, dur_put(dur_root(txn), &key, &DUR_INT(balance.i + amount)));
-	}
+	return (int64_t)n - (int64_t)((n - first) % KEYS);
 }
 
-static uint64_t make_state(dur_prefix *p, struct board *board, uint64_t *random)
+static dur_value value_of(uint64_t key, int64_t commit, uint8_t bytes[VALUE])
 {
-	uint64_t n = atomic_load(&board->n), state;
+	uint64_t random = key << 40 ^ (uint64_t)(commit > 0 ? commit : 0);
+
+	for (unsigned i = 0; i < VALUE; i += 8) {
+		uint64_t word = kit_random(&random);
+		memcpy(bytes + i, &word, 8);
+	}
+	return DUR_BYTES(bytes, VALUE);
+}
+
+/* ---- The writer ---- */
+
+static void put(dur_view *txn, uint64_t key, int64_t commit)
+{
+	uint8_t bytes[VALUE];
+	dur_value value = value_of(key, commit, bytes);
+
+	EXPECT(0, dur_put(dur_root(txn), &DUR_INT((int64_t)key), &value));
+}
+
+/* The n-th state, beginning with 0. */
+static void make_state(dur_prefix *p, struct board *board, uint64_t *random)
+{
+	uint64_t n = atomic_load(&board->n), keep = atomic_load(&board->keep), state;
 	dur_view *txn;
 
 	EXPECT(0, dur_begin(p, NULL, &txn));
-	for (int64_t i = 0; n == 0 && i < ACCOUNTS; i++)
-		EXPECT(0, dur_put(dur_root(txn), &DUR_INT(i), &DUR_INT(0)));
+	for (uint64_t key = 0; n == 0 && key < KEYS; key++)
+		put(txn, key, 0);
 	if (n)
-		pay(txn, random);
-	EXPECT(0, dur_put(dur_root(txn), &DUR_STR("me"), &DUR_INT((int64_t)dur_state(txn))));
+		put(txn, n * STRIDE % KEYS, (int64_t)n);
+	EXPECT(0, dur_put(dur_root(txn), &DUR_STR("me"), &DUR_INT((int64_t)n)));
+	if (n + 1 > keep && n + 1 - keep > atomic_load(&board->sure))
+		atomic_store(&board->sure, n + 1 - keep); /* before they go */
 	EXPECT(0, dur_commit(txn, &(dur_commit_options){
 		       .flags = kit_random(random) % 50 ? DUR_ASYNC : 0 }, &state));
 	dur_close(txn);
 	atomic_store(&board->state[n % RING], state);
 	atomic_store(&board->n, n + 1);
-	return state;
 }
 
-/* ROOT SEED BOARD: commits until its input ends, and changes its mind about how much to keep. */
+static void keep(dur_prefix *p, struct board *board, unsigned keep)
+{
+	uint64_t n = atomic_load(&board->n);
+	char policy[32];
+
+	if (n > keep && n - keep > atomic_load(&board->sure))
+		atomic_store(&board->sure, n - keep);
+	atomic_store(&board->keep, keep);
+	snprintf(policy, sizeof policy, "last:%u", keep);
+	EXPECT(0, dur_keep(p, policy));
+}
+
+/* ROOT SEED BOARD: goes through the phases until its input ends. */
 static int role_write(int argc, char **argv)
 {
-	static const unsigned keeps[] = { KEEP, KEEP, 3, MANY, MANY };
 	dur_workspace *ws = prefix_workspace(argv[0]);
 	uint64_t random = strtoull(argv[1], NULL, 10);
 	struct board *board = shared_memory(argv[2], sizeof *board);
@@ -85,18 +129,16 @@ static int role_write(int argc, char **argv)
 	(void)argc;
 	make_state(p, board, &random);
 	test_say('w');
-	while (!input_ended()) {
-		for (int i = 0; i < 100; i++)
+	for (unsigned i = 0; !input_ended(); i++) {
+		const struct phase *phase = &phases[i % PHASES];
+		keep(p, board, phase->keep);
+		for (unsigned k = 0; k < phase->commits && (k % 64 || !input_ended()); k++) {
 			make_state(p, board, &random);
-		if (atomic_load(&board->keep) == MANY && kit_random(&random) % 3 == 0)
-			MUST(dur_pack_history(p, 1));
-		if (kit_random(&random) % 20 == 0) {
-			char policy[32];
-			unsigned keep = keeps[kit_random(&random) % 5];
-			snprintf(policy, sizeof policy, "last:%u", keep);
-			EXPECT(0, dur_keep(p, policy));
-			atomic_store(&board->keep, keep);
+			if (phase->keep == MANY && kit_random(&random) % 200 == 0)
+				MUST(dur_pack_history(p, 1));
 		}
+		if (i % PHASES == PHASES - 1)
+			atomic_fetch_add(&board->rounds, 1);
 	}
 	EXPECT(0, dur_detach(p));
 	EXPECT(0, dur_workspace_close(ws));
@@ -105,71 +147,113 @@ static int role_write(int argc, char **argv)
 
 /* ---- Readers ---- */
 
-static void must_be(dur_view *v, uint64_t state)
+static void value_must_be(uint64_t n, uint64_t key, const dur_value *value)
 {
-	dur_value value;
-	int64_t sum = 0;
-	uint64_t n = 0;
-	dur_iter *it;
+	uint8_t bytes[VALUE];
+	dur_value want = value_of(key, writer_of(n, key), bytes);
 
-	HOLDS(dur_state(v) == state, "%" PRIu64 " for %" PRIu64, dur_state(v), state);
-	EXPECT(0, dur_get(dur_root(v), &DUR_STR("me"), &value));
-	HOLDS(value.i == (int64_t)state, "state %" PRIu64 " says it is %" PRId64, state, value.i);
-	EXPECT(0, dur_scan(dur_root(v), &(dur_range){ .from = &DUR_INT(0) }, &it));
-	for (; MUST(dur_next(it, NULL, &value)) == 0; n++)
-		sum += value.i;
-	dur_iter_close(it);
-	HOLDS(n == ACCOUNTS && sum == 0, "state %" PRIu64 ": %" PRIu64 " accounts, %" PRId64,
-	      state, n, sum);
+	HOLDS(value->type == DUR_BYTES && value->len == VALUE &&
+	              memcmp(value->ptr, want.ptr, VALUE) == 0,
+	      "key %" PRIu64 " after commit %" PRIu64 " is not what commit %" PRId64 " wrote", key, n,
+	      writer_of(n, key));
 }
 
-/* Where retention is just letting go, mostly: a few states on either side of it. */
-static uint64_t some_state(struct board *board, uint64_t *random)
+static void look(dur_view *v, uint64_t n, uint64_t key)
 {
-	uint64_t n = atomic_load(&board->n), back = atomic_load(&board->keep);
+	dur_value value;
+
+	EXPECT(0, dur_get(dur_root(v), &DUR_INT((int64_t)key), &value));
+	value_must_be(n, key, &value);
+}
+
+/* All of it, or some keys, among them the one that the commit wrote and the next will write. */
+static void must_be(dur_view *v, uint64_t n, uint64_t *random)
+{
+	dur_value key, value;
+	uint64_t k = 0;
+	dur_iter *it;
+
+	EXPECT(0, dur_get(dur_root(v), &DUR_STR("me"), &value));
+	HOLDS(value.i == (int64_t)n, "commit %" PRIu64 " says it is %" PRId64, n, value.i);
+	look(v, n, n * STRIDE % KEYS);
+	look(v, n, (n + 1) * STRIDE % KEYS);
+	look(v, n, kit_random(random) % KEYS);
+	if (kit_random(random) % 256)
+		return;
+	EXPECT(0, dur_scan(dur_root(v), &(dur_range){ .from = &DUR_INT(0), .to = &DUR_INT(KEYS) },
+	                   &it));
+	for (; MUST(dur_next(it, &key, &value)) == 0; k++) {
+		HOLDS(key.i == (int64_t)k, "key %" PRId64 " for %" PRIu64, key.i, k);
+		value_must_be(n, k, &value);
+	}
+	dur_iter_close(it);
+	HOLDS(k == KEYS, "%" PRIu64 " entries after commit %" PRIu64, k, n);
+}
+
+/*
+ * Where retention is just letting go, mostly: a few states on either side of it; where packing is
+ * at work; anywhere.
+ */
+static uint64_t some_commit(struct board *board, uint64_t *random)
+{
+	uint64_t n = atomic_load(&board->n), keep = atomic_load(&board->keep), back;
 
 	switch (kit_random(random) % 16) {
-	case 0:
-	case 2: back = 1 + kit_random(random) % RING; break;
+	case 0: back = 1 + kit_random(random) % (RING / 2); break;
 	case 1: back = 1; break;
-	default: back = back + 4 - kit_random(random) % 10; break;
+	case 2: back = n - atomic_load(&board->sure); break; /* after the policy has changed */
+	case 3:
+	case 4: back = 1 + kit_random(random) % PACKING; break;
+	case 5:
+	case 6: back = 1 + kit_random(random) % keep; break;
+	default: back = keep + 4 - kit_random(random) % 10; break;
 	}
-	if (back < 1 || back > INT32_MAX)
+	if (back < 1 || back > RING / 2)
 		back = 1;
-	back = back > n ? n : back;
-	return atomic_load(&board->state[(n - back) % RING]);
+	return n - (back > n ? n : back);
 }
 
 struct held {
 	dur_view *view;
-	uint64_t state;
+	uint64_t n;
 };
 
 static void try_one(dur_prefix *p, struct board *board, uint64_t *random, struct held held[HELD])
 {
 	struct held *h = &held[kit_random(random) % HELD];
-	uint64_t state = some_state(board, random);
+	uint64_t n = some_commit(board, random), state = atomic_load(&board->state[n % RING]);
+	dur_view_cost cost;
 	dur_view *v;
-	int rc = dur_snapshot(p, state, NULL, &v);
+	int rc;
 
+	if (atomic_load(&board->n) >= n + RING) { /* long asleep: it may be another one's number */
+		atomic_fetch_sub(&board->tries, 1);
+		return;
+	}
+	rc = dur_snapshot(p, state, NULL, &v);
 	if (rc == DUR_E_GONE) {
+		HOLDS(n < atomic_load(&board->sure), "commit %" PRIu64 " is gone, those from %" PRIu64
+		      " on are kept", n, atomic_load(&board->sure));
 		atomic_fetch_add(&board->gone, 1);
 		return;
 	}
 	MUST(rc);
-	must_be(v, state);
+	HOLDS(dur_state(v) == state, "%" PRIu64 " for %" PRIu64, dur_state(v), state);
+	must_be(v, n, random);
+	EXPECT(0, dur_cost(v, &cost));
+	atomic_fetch_add(&board->packed, cost.pages_unpacked != 0);
 	atomic_fetch_add(&board->right, 1);
 	if (kit_random(random) % 8) {
 		dur_close(v);
 		return;
 	}
 	if (h->view)
-		must_be(h->view, h->state);
+		must_be(h->view, h->n, random);
 	dur_close(h->view);
-	*h = (struct held){ v, state };
+	*h = (struct held){ v, n };
 }
 
-/* ROOT SEED BOARD: tries until all have tried enough. */
+/* ROOT SEED BOARD: tries until all have tried enough, and the writer has been through its phases. */
 static int role_read(int argc, char **argv)
 {
 	dur_workspace *ws = prefix_workspace(argv[0]);
@@ -180,11 +264,12 @@ static int role_read(int argc, char **argv)
 
 	(void)argc;
 	EXPECT(0, dur_attach(ws, "old", DUR_READ_ONLY, NULL, &p));
-	while (atomic_fetch_add(&board->tries, 1) < atomic_load(&board->wanted))
+	while (atomic_fetch_add(&board->tries, 1) < atomic_load(&board->wanted) ||
+	       atomic_load(&board->rounds) == 0)
 		try_one(p, board, &random, held);
 	for (int i = 0; i < HELD; i++) {
 		if (held[i].view)
-			must_be(held[i].view, held[i].state);
+			must_be(held[i].view, held[i].n, &random);
 		dur_close(held[i].view);
 	}
 	EXPECT(0, dur_detach(p));
@@ -194,7 +279,7 @@ static int role_read(int argc, char **argv)
 
 /* ---- The test ---- */
 
-START_TEST(as_they_are_dropped)
+START_TEST(as_they_are_dropped_and_packed)
 {
 	uint64_t random = kit_seed();
 	const char *root = kit_path("root"), *path = kit_path("board");
@@ -204,7 +289,7 @@ START_TEST(as_they_are_dropped)
 	char seed[READERS + 1][24];
 
 	atomic_store(&board->wanted, getenv("DURAMEN_SLOW") ? 10000000 : kit_rounds(200000));
-	atomic_store(&board->keep, KEEP);
+	atomic_store(&board->keep, phases[0].keep);
 	EXPECT(0, dur_detach(prefix_attach(ws, "old", "last:20")));
 	for (int i = 0; i <= READERS; i++)
 		snprintf(seed[i], sizeof seed[i], "%" PRIu64, kit_random(&random));
@@ -216,11 +301,13 @@ START_TEST(as_they_are_dropped)
 		ck_assert_int_eq(peer_end(&readers[i]), 0);
 	ck_assert_int_eq(peer_end(&writer), 0);
 	fprintf(stderr, "%" PRIu64 " states; %" PRIu64 " tries: %" PRIu64 " right, %" PRIu64
-	                " gone\n", atomic_load(&board->n), atomic_load(&board->tries),
-	        atomic_load(&board->right), atomic_load(&board->gone));
+	                " of them packed, %" PRIu64 " gone\n", atomic_load(&board->n),
+	        atomic_load(&board->tries), atomic_load(&board->right),
+	        atomic_load(&board->packed), atomic_load(&board->gone));
 	ck_assert_uint_ge(atomic_load(&board->tries), atomic_load(&board->wanted));
 	ck_assert_uint_gt(atomic_load(&board->gone), 0);
-	ck_assert_uint_gt(atomic_load(&board->right), 0);
+	ck_assert_uint_gt(atomic_load(&board->right), atomic_load(&board->packed));
+	ck_assert_uint_gt(atomic_load(&board->packed), 0);
 	prefix_check_sound(ws, "old", DUR_HISTORY);
 	EXPECT(0, dur_workspace_close(ws));
 }
@@ -237,7 +324,7 @@ int main(int argc, char **argv)
 	TCase *tc = tcase_create("old_states");
 
 	tcase_add_checked_fixture(tc, NULL, kit_clean);
-	tcase_add_test(tc, as_they_are_dropped);
+	tcase_add_test(tc, as_they_are_dropped_and_packed);
 	suite_add_tcase(suite, tc);
 	return kit_main(argc, argv, roles, suite);
 }
