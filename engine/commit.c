@@ -20,6 +20,7 @@
 #include "internal/error.h"
 
 enum { REMOVAL_PAGES = 256 }; /* let go of in one commit */
+enum { MAINTAIN_RELEASES = 8 }; /* in one turn of maintenance */
 enum { EXTENTS_USUAL = 16 }; /* a record has room for so many pieces; more make it longer */
 
 struct transaction {
@@ -878,6 +879,21 @@ int store_commit(struct txn *txn, const struct commit_options *options, struct s
 	return rc;
 }
 
+/* Releases while that gets on, in bounded time: it takes no state, and those of maintenance stay few. */
+static int release_some(struct transaction *x)
+{
+	struct history *history = x->txn.store->history;
+	uint64_t before;
+	int rc = 0, left = MAINTAIN_RELEASES;
+
+	do {
+		before = history_work_mark(history);
+		x->released = false;
+		rc = release_once(x);
+	} while (rc == 0 && --left && history_work_mark(history) != before);
+	return rc;
+}
+
 int store_maintain(struct store *store)
 {
 	struct commit_options options = { .maintain = true };
@@ -894,6 +910,11 @@ int store_maintain(struct store *store)
 	pthread_mutex_lock(&store->mutex);
 	store->maintaining = true;
 	pthread_mutex_unlock(&store->mutex);
+	rc = release_some(txn->extra);
+	if (rc < 0 || !history_commit_due(store->history)) {
+		store_abort(txn);
+		return rc;
+	}
 	rc = store_commit(txn, &options, &state);
 	if (rc < 0 && rc != DUR_E_FAILED)
 		store_abort(txn);

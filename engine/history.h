@@ -129,6 +129,8 @@ bool history_lets_go(const char *keep, uint32_t flush_ms);
 bool history_work_due(const struct history *history);
 /* Differs from what it was if something of that was done since. */
 uint64_t history_work_mark(const struct history *history);
+/* Of that, something that only a commit does; the rest is releasing. */
+bool history_commit_due(const struct history *history);
 /* Of that, a slice that takes a fold: kept states wait to be looked at or let go of. */
 bool history_slice_due(const struct history *history);
 

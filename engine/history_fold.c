@@ -58,6 +58,12 @@ bool history_slice_due(const struct history *history)
 	       history->loose.head == history->loose.n; /* what the last slice let go of is free */
 }
 
+bool history_commit_due(const struct history *history)
+{
+	return history_removal_due(history) || history_slice_due(history) || history->more_leave ||
+	       history_fold_due(history);
+}
+
 static const struct state *newest(const struct history *history)
 {
 	return &history->recent[history->n_recent - 1];

@@ -256,13 +256,9 @@ int store_mark(struct txn *txn, struct txn_mark *mark);
 /* Back to it; newer ones end. The same errors but for writing's, DUR_E_STALE: a commit ended it. */
 int store_rollback(struct txn *txn, const struct txn_mark *mark);
 /*
- * One slice of what is left to do for retention, if there is any, as a commit that holds nothing else;
- * store_tick() does so on idle time. DUR_E_LOCKED: another thread or process has the turn.
- */
-int store_maintain(struct store *store);
-/*
- * One slice of what is left to do for retention, if there is any, as a commit that holds nothing else;
- * store_tick() does so on idle time. DUR_E_LOCKED: another thread or process has the turn.
+ * One slice of what is left to do for retention, if there is any: frees what may go and, where that is not
+ * all there is to do, makes a commit that holds nothing else. store_tick() does so on idle time.
+ * DUR_E_LOCKED: another thread or process has the turn.
  */
 int store_maintain(struct store *store);
 

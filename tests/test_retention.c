@@ -8,6 +8,7 @@
 
 #include "duramen.h"
 #include "engine/history.h"
+#include "engine/store_private.h"
 #include "internal/error.h"
 #include "prefix_kit.h"
 #include "tests/ipc_kit.h"
@@ -543,6 +544,55 @@ START_TEST(what_lets_go_before_a_flush)
 }
 END_TEST
 
+/* What an idle writer does until there is nothing left; how many states it makes of it. */
+static unsigned maintain_all(void)
+{
+	uint64_t state, mark;
+	unsigned n = 0;
+
+	do {
+		state = m.words.visible;
+		mark = history_work_mark(process.store->history);
+		ok(store_maintain(process.store));
+		n += m.words.visible != state;
+	} while (history_work_mark(process.store->history) != mark);
+	ck_assert(!history_work_due(process.store->history));
+	return n;
+}
+
+/*
+ * What a policy that keeps less lets go of takes few states of maintenance, in proportion to those
+ * that are looked at in one, and then no more.
+ */
+START_TEST(narrowing_takes_few_states)
+{
+	static const char *const series[] = { "every:1s", "every:1m", "every:1h", "last:3" };
+	unsigned commits = kit_rounds(300) < 300 ? 300 : 3500;
+	struct state newest;
+
+	rng = kit_seed();
+	begin(_i ? series[0] : "all", SECOND);
+	for (unsigned i = 0; i < commits; i++) {
+		m.now_ns += SECOND;
+		commit(i % 50 != 0);
+	}
+	for (unsigned i = (unsigned)_i; i < 4; i++) {
+		unsigned made, most;
+		newest_read(&newest);
+		most = 2 * ((unsigned)newest.states / 1024 + 2);
+		keep(series[i]);
+		made = maintain_all();
+		ck_assert_msg(made <= most, "%s: %u states for %u", series[i], made,
+		              (unsigned)newest.states);
+		agrees();
+	}
+	newest_read(&newest);
+	ck_assert_uint_eq(newest.states, 1); /* the others were let go of by every: */
+	ck_assert_uint_le(newest.retained_pages, 8);
+	end();
+}
+END_TEST
+
 START_TEST(all_comes_back)
 {
 	rng = kit_seed() + (uint64_t)_i;
@@ -697,6 +747,7 @@ static Suite *suite(void)
 	tcase_set_timeout(space, 120);
 	tcase_add_loop_test(space, all_comes_back, 0, 3);
 	tcase_add_test(space, gone_stays_gone);
+	tcase_add_loop_test(space, narrowing_takes_few_states, 0, 2);
 	tcase_add_test(space, what_lets_go_before_a_flush);
 	suite_add_tcase(s, space);
 
