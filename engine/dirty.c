@@ -85,6 +85,8 @@ void dirty_close(struct dirty *d)
 	free(x->chunk);
 	free(x->count);
 	free(x->queue);
+	dirty_shares_free(d);
+	free(x->told);
 	dirty_marks_free(d);
 	free(x->frames);
 	free(x->places);
@@ -183,6 +185,7 @@ static int page_alloc(struct dirty *d, uint32_t *index)
 void dirty_free_page(struct dirty *d, uint32_t index)
 {
 	struct dirty_private *x = private_of(d);
+	dirty_share_end(d, index);
 	ASAN_POISON_MEMORY_REGION(d->pages[index], PAGE_SIZE);
 	x->spare[x->n_spare++] = d->pages[index];
 	d->pages[index] = NULL;
@@ -242,11 +245,12 @@ int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, stru
 	const struct page *old;
 	uint32_t i;
 
-	if (ptr->no & PAGE_DIRTY) {
+	if (likely(dirty_mine(d, *ptr))) {
 		*page = d->pages[ptr->no & ~PAGE_DIRTY];
 		return 0;
 	}
-	int r = file_page(d->file, *ptr, &old);
+	const struct pager pager = { .file = d->file, .dirty = d };
+	int r = page_get(&pager, *ptr, &old);
 	if (!r)
 		r = retired_room(d);
 	if (!r)
@@ -280,6 +284,10 @@ int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, stru
 
 int dirty_drop(struct dirty *d, struct page_ptr ptr, enum page_class class)
 {
+	if (ptr.no & PAGE_DIRTY && !dirty_mine(d, ptr)) {
+		dirty_unshare(d, ptr.no);
+		return 0;
+	}
 	if (ptr.no & PAGE_DIRTY) {
 		dirty_free_page(d, (uint32_t)(ptr.no & ~PAGE_DIRTY));
 		d->system_pages -= class == CLASS_SYSTEM;

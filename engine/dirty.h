@@ -61,12 +61,21 @@ struct dirty {
 	struct retired *retired;        /* published pages this transaction stopped using */
 	size_t   n_retired, cap_retired;
 	uint64_t spilled_bytes;         /* written early */
+	uint32_t n_shared;              /* dirty pages that several places name: refs.h */
 	int64_t  system_pages;          /* of the system class that this transaction made, less dropped */
 	uint64_t moves;                 /* changes when dirty pages leave memory; no two states' meet */
 	bool     sharing;               /* some pages have several parents: refs.h */
 	int      failed;                /* a spill failed: bars the commit */
 	void    *extra;                 /* dirty_private.h */
 };
+
+/* Whether the transaction may write to the page as it is: dirty, and named by one place alone. */
+bool dirty_mine_slow(const struct dirty *d, struct page_ptr ptr);
+
+static inline bool dirty_mine(const struct dirty *d, struct page_ptr ptr)
+{
+	return ptr.no & PAGE_DIRTY && (likely(!d->n_shared) || dirty_mine_slow(d, ptr));
+}
 
 struct unpack;
 
@@ -106,8 +115,8 @@ void dirty_root(struct dirty *d, struct page_ptr *root);
 int dirty_new(struct dirty *d, unsigned kind, unsigned level, enum page_class class,
               struct page_ptr *ptr, struct page **page);
 /*
- * The page to write to: itself if dirty already, else a copy; the old one is retired, unless others
- * name it, too. *ptr is updated. From the root down: a page's parent is owned before it.
+ * The page to write to: itself if it is dirty already and no other place names it, else a copy; the old one
+ * is retired, unless others name it, too. *ptr is updated. From the root down: a page's parent is owned before it.
  */
 int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, struct page **page);
 /*
@@ -125,13 +134,13 @@ int dirty_drop_run(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_c
 
 /*
  * The page that the pointer at `place` names, in a page of this transaction, and all dirty ones below
- * are written now; a dirty page has one parent only. Other pointers to such pages are not held.
+ * are written now. Other pointers to such pages are not held, and no page of the transaction is shared.
  */
 int dirty_settle(struct dirty *d, uint8_t *place);
 /*
  * Call between tree operations, when no page pointers are held: spills if over the limit. All dirty
  * pages but the registered roots are written, children before parents, in key order, in contiguous
- * runs.
+ * runs. Not while a place that names a shared page hangs in none of the trees (a cell on its way).
  */
 int dirty_relieve(struct dirty *d);
 

@@ -44,12 +44,35 @@ static int walk_refs(struct dirty_private *x, const struct page *page)
 	return 0;
 }
 
+/* A place that names a shared page: whether the walk was there before. */
+static bool walk_met(struct dirty *d, struct dirty_walk *walk, uint32_t index, uint8_t *place)
+{
+	struct dirty_private *x = d->extra;
+	struct dirty_shared *s = dirty_shared(d, index);
+	struct dirty_told told = { index, place, place ? NULL : d->roots[walk->root - 1] };
+	uint64_t no = page_no(d->pages[index]);
+
+	if (s->walk != walk->id) {
+		s->walk = walk->id;
+		s->met = 1;
+		return false;
+	}
+	s->met++;
+	walk->again++;
+	if (!(no & PAGE_DIRTY)) {
+		dirty_tell(d, &told, no);
+		x->told[x->n_told++] = told;
+	}
+	return true;
+}
+
 /* Enters a dirty page. */
 static int walk_enter(struct dirty *d, struct dirty_walk *walk, struct page_ptr ptr, uint8_t *place,
                       bool look)
 {
 	struct dirty_private *x = d->extra;
 	uint64_t index = ptr.no & ~PAGE_DIRTY;
+	bool shared = false;
 	if (walk->depth == d->live || index >= d->n_pages || !d->pages[index])
 		return error_set(DUR_E_CORRUPT,
 		                 "a transaction's tree goes in circles, or points to a page "
@@ -58,10 +81,17 @@ static int walk_enter(struct dirty *d, struct dirty_walk *walk, struct page_ptr 
 	                   "walking over a transaction's pages");
 	if (r)
 		return r;
+	if (unlikely(dirty_extra(d, index))) {
+		if (walk_met(d, walk, (uint32_t)index, place))
+			return 0;
+		shared = true;
+	} else if (walk->depth) {
+		shared = x->frames[walk->depth - 1].shared;
+	}
 	struct dirty_frame *f = &x->frames[walk->depth++];
 	*f = (struct dirty_frame){
 		.page = d->pages[index], .index = (uint32_t)index, .place = place,
-		.from = x->n_places,
+		.from = x->n_places, .shared = shared,
 	};
 	return look ? walk_refs(x, f->page) : 0;
 }
@@ -86,8 +116,13 @@ static int walk_top(struct dirty *d, struct dirty_walk *walk)
 int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item *item)
 {
 	struct dirty_private *x = d->extra;
-	int r = walk->depth ? 0 : walk_top(d, walk);
+	int r = 0;
+	if (!walk->id)
+		walk->id = ++x->walks;
 	while (!r) {
+		/* A root that was met before is gone by. */
+		if (!walk->depth && ((r = walk_top(d, walk)) || !walk->depth))
+			continue;
 		const struct dirty_frame *f = &x->frames[walk->depth - 1];
 		if (f->from == x->n_places)
 			break;
@@ -99,21 +134,28 @@ int dirty_walk_next(struct dirty *d, struct dirty_walk *walk, struct dirty_item 
 	if (r)
 		return r;
 	const struct dirty_frame *f = &x->frames[--walk->depth];
-	*item = (struct dirty_item){ .page = f->page, .index = f->index, .place = f->place };
+	*item = (struct dirty_item){
+		.page = f->page, .index = f->index, .place = f->place, .shared = f->shared,
+	};
 	if (!f->place)
 		item->root = d->roots[walk->root - 1];
 	return 0;
 }
 
-void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t no)
+void dirty_tell(struct dirty *d, const struct dirty_told *told, uint64_t no)
 {
 	struct page_ptr ptr = { no, d->state };
+	if (told->place)
+		ref_ptr_set(told->place, ptr);
+	else
+		*told->root = ptr;
+}
+
+void dirty_item_place(struct dirty *d, const struct dirty_item *item, uint64_t no)
+{
 	d->moves++;
 	page_set_id(item->page, no, page_kind(item->page), page_level(item->page));
-	if (item->place)
-		ref_ptr_set(item->place, ptr);
-	else
-		*item->root = ptr;
+	dirty_tell(d, &(struct dirty_told){ item->index, item->place, item->root }, no);
 }
 
 /* ---- Commit ---- */
@@ -125,6 +167,9 @@ static int place_check(struct dirty *d, const struct extent *extents, unsigned n
 	struct dirty_item item;
 	uint64_t reached = 0, room = 0;
 	int r;
+	if (d->n_shared)
+		return error_set(DUR_E_MISUSE, "a commit of pages that several places name, whose "
+		                 "counts were not written");
 	while (!(r = dirty_walk_next(d, &walk, &item)))
 		reached++;
 	if (r < 0)

@@ -14,8 +14,8 @@
  *   'R' page u64    of the system tree: varint, how many parents more than one; no entry: one
  *
  * The counts are the state's, as its trees are: a commit that changes some writes them to the system tree
- * itself. A page of the transaction itself has one parent, always: what is to be shared goes to the file
- * before, so that it has a number to be counted by.
+ * itself. Pages that the transaction still has in memory have no numbers to be counted by: their counts
+ * stand beside them, and those that are shared when it commits are written before the counts are.
  *
  * Releasing a cell takes away one parent of what it names. A page is retired when the last one goes (I2),
  * and what it names is released then. Only what the newest state reaches is ever shared anew (I3).
@@ -86,20 +86,21 @@ enum { REFS_KEY_COUNT = 'R', REFS_KEY_QUEUE = 'Q' };
  * Without this call there are none.
  */
 void ref_open(struct dirty *d, const struct tree *system, bool any);
-/* One more parent names this page, which is in the file, or run. */
+/* One more parent names this page or run. */
 int ref_share(struct dirty *d, struct page_ptr ptr);
 /*
- * A cell is about to be copied to a second place, which then names what it names. Given where it stands,
- * in its page: pages of the transaction that it names are written first, and the cell is told (so copy it
- * afterwards). A copy that finds no place is to be released. Between tree operations; page pointers
- * below the cell are not held.
+ * A cell is copied to a second place, which then names what it names. A copy that finds no place is to be
+ * released. Between tree operations; pages below the cell are not the transaction's own any more.
  */
 int ref_share_cell(struct dirty *d, const uint8_t *cell, size_t len);
 /* How many parents a page or run has more than one. */
 int ref_extra(struct dirty *d, struct page_ptr ptr, uint64_t *extra);
 /* Whether counts or the queue were changed, and the system tree does not have all of that. */
 bool ref_changed(const struct dirty *d);
-/* Before placing: what changed goes to the system tree. Can be done again, after more changes. */
+/*
+ * Before placing: what changed goes to the system tree; pages in memory that are shared are written for
+ * that. Can be done again, after more changes.
+ */
 int ref_write(struct dirty *d, struct tree *system);
 /* How many entries of a kind there are: pages with several parents, or what waits. O(log n). */
 int ref_count(const struct pager *pager, const struct tree *system, uint8_t kind, uint64_t *n);

@@ -2,7 +2,7 @@
 /*
  * Counts of parents. What a transaction learns or changes stands in a hash of its own, by page number;
  * the system tree of the state it builds on says the rest. Where nothing is shared at all, dirty.sharing
- * is false and nobody comes here.
+ * is false and nobody comes here. Pages without a number are counted in dirty_share.c until they have one.
  *
  * Everything is looked up, and room for it made, before the first count changes: so what fails changes
  * nothing.
@@ -47,8 +47,9 @@ static struct count *find(const struct dirty_private *x, uint64_t no)
 	return &x->count[i];
 }
 
-static int reserve(struct dirty_private *x, size_t n)
+int ref_reserve(struct dirty *d, size_t n)
 {
+	struct dirty_private *x = d->extra;
 	size_t cap = x->cap_count ? x->cap_count : CAP_MIN, cap_old = x->cap_count;
 	while (cap / 2 < x->n_count + n)
 		cap *= 2;
@@ -98,6 +99,40 @@ static int look_up(struct dirty *d, uint64_t no, struct count **count)
 	return 0;
 }
 
+/* Room for another parent of this page: looked up. */
+static int prepare(struct dirty *d, struct page_ptr ptr)
+{
+	struct count *count;
+	int r;
+
+	if (ptr.no & PAGE_DIRTY)
+		return dirty_share_reserve(d, ptr.no);
+	r = ref_reserve(d, 1);
+	return r ? r : look_up(d, ptr.no, &count);
+}
+
+/* One more; there is room. */
+static void raise(struct dirty *d, struct page_ptr ptr)
+{
+	if (ptr.no & PAGE_DIRTY)
+		dirty_share(d, ptr.no);
+	else
+		find(d->extra, ptr.no)->now++;
+}
+
+void ref_numbered(struct dirty *d, uint64_t no, uint64_t extra)
+{
+	struct dirty_private *x = d->extra;
+	struct count *c = find(x, no);
+
+	/* A page that was free: the state it builds on has no count of it, this transaction may. */
+	if (!c->no) {
+		*c = (struct count){ .no = no };
+		x->n_count++;
+	}
+	c->now = extra;
+}
+
 /* ---- What others ask ---- */
 
 void ref_open(struct dirty *d, const struct tree *system, bool any)
@@ -111,6 +146,10 @@ void ref_open(struct dirty *d, const struct tree *system, bool any)
 int ref_extra(struct dirty *d, struct page_ptr ptr, uint64_t *extra)
 {
 	const struct dirty_private *x = d->extra;
+	if (ptr.no & PAGE_DIRTY) {
+		*extra = dirty_extra(d, ptr.no & ~PAGE_DIRTY);
+		return 0;
+	}
 	if (x->cap_count) {
 		const struct count *c = find(x, ptr.no);
 		if (c->no) {
@@ -130,13 +169,17 @@ int ref_leave(struct dirty *d, struct page_ptr ptr, bool *shared)
 	*shared = false;
 	if (r || !extra)
 		return r;
-	r = reserve(d->extra, 1);
+	*shared = true;
+	if (ptr.no & PAGE_DIRTY) {
+		dirty_unshare(d, ptr.no);
+		return 0;
+	}
+	r = ref_reserve(d, 1);
 	if (!r)
 		r = look_up(d, ptr.no, &count);
 	if (r)
 		return r;
 	count->now--;
-	*shared = true;
 	return 0;
 }
 
@@ -145,16 +188,14 @@ static int children(struct dirty *d, const struct page *page, bool count)
 {
 	struct page_refs it;
 	struct page_ref ref;
-	struct count *c;
 	int r = 0;
 
 	page_refs_open(&it, page);
 	while (!r && page_refs_next(&it, &ref) == 0) {
-		r = count ? 0 : reserve(d->extra, 1);
-		if (!r)
-			r = look_up(d, ref.ptr.no, &c);
-		if (!r && count)
-			c->now++;
+		if (count)
+			raise(d, ref.ptr);
+		else
+			r = prepare(d, ref.ptr);
 	}
 	return r;
 }
@@ -175,59 +216,43 @@ int ref_part(struct dirty *d, struct page_ptr ptr, const struct page *page, bool
 
 /* ---- Sharing ---- */
 
-int ref_share(struct dirty *d, struct page_ptr ptr)
+/*
+ * Once a dirty page has a second parent, what was known to be the transaction's own below it no longer
+ * is: fingers and rows go by the count of moves.
+ */
+static void share(struct dirty *d, struct page_ptr ptr)
 {
-	struct count *count;
-	int r = reserve(d->extra, 1);
-
-	if (!r)
-		r = look_up(d, ptr.no, &count);
-	if (r)
-		return r;
-	count->now++;
 	d->sharing = true;
-	return 0;
+	d->moves += dirty_mine(d, ptr);
+	raise(d, ptr);
 }
 
-/* Each reference of a cell: written, looked up, or counted. */
-enum pass { PASS_SETTLE, PASS_LOOK, PASS_COUNT };
-
-static int cell_pass(struct dirty *d, const uint8_t *cell, size_t len, enum pass pass)
+int ref_share(struct dirty *d, struct page_ptr ptr)
 {
-	struct nest_refs it;
-	struct nest_ref ref;
-	struct count *count;
-	int r = 0;
+	int r = prepare(d, ptr);
 
-	nest_refs_open(&it, cell, len);
-	while (!r && nest_refs_next(&it, &ref) == 0) {
-		if (pass == PASS_SETTLE) {
-			/* A cell that names such a page stands in one. */
-			if (ref.ptr.no & PAGE_DIRTY)
-				r = dirty_settle(d, (uint8_t *)(uintptr_t)cell + ref.at);
-			continue;
-		}
-		if (pass == PASS_LOOK)
-			r = reserve(d->extra, 1);
-		if (!r)
-			r = look_up(d, ref.ptr.no, &count);
-		if (!r && pass == PASS_COUNT)
-			count->now++;
-	}
+	if (!r)
+		share(d, ptr);
 	return r;
 }
 
 int ref_share_cell(struct dirty *d, const uint8_t *cell, size_t len)
 {
+	struct nest_refs it;
+	struct nest_ref ref;
+	int r = 0;
+
 	if (!(cell[0] & NEST_REFS))
 		return 0;
-	int r = cell_pass(d, cell, len, PASS_SETTLE);
-	if (!r)
-		r = cell_pass(d, cell, len, PASS_LOOK);
+	nest_refs_open(&it, cell, len);
+	while (!r && nest_refs_next(&it, &ref) == 0)
+		r = prepare(d, ref.ptr);
 	if (r)
 		return r;
-	d->sharing = true;
-	return cell_pass(d, cell, len, PASS_COUNT);
+	nest_refs_open(&it, cell, len);
+	while (nest_refs_next(&it, &ref) == 0)
+		share(d, ref.ptr);
+	return 0;
 }
 
 /* ---- The system tree ---- */
@@ -235,6 +260,8 @@ int ref_share_cell(struct dirty *d, const uint8_t *cell, size_t len)
 bool ref_changed(const struct dirty *d)
 {
 	const struct dirty_private *x = d->extra;
+	if (d->n_shared)
+		return true;
 	for (size_t i = 0; i < x->n_queue; i++)
 		if (!x->queue[i].seq)
 			return true;
@@ -267,10 +294,10 @@ int ref_write(struct dirty *d, struct tree *system)
 {
 	struct dirty_private *x = d->extra;
 	size_t n = 0;
-	int r = 0;
+	int r = dirty_settle_shared(d);
 
-	if (!ref_changed(d))
-		return 0;
+	if (r || !ref_changed(d))
+		return r;
 	struct count **list = malloc((x->n_count + 1) * sizeof(struct count *));
 	if (!list)
 		return error_system(ENOMEM, "counting what several places share");

@@ -110,7 +110,7 @@ static int release_one(struct release *s, struct page_ref *ref)
 		s->budget = BUDGET;
 		ref->nested = true;
 	}
-	if (s->d->sharing && s->class == CLASS_DATA && !(ref->ptr.no & PAGE_DIRTY)) {
+	if (s->d->sharing && s->class == CLASS_DATA) {
 		uint64_t extra;
 		r = ref_extra(s->d, ref->ptr, &extra);
 		if (r)

@@ -4,8 +4,6 @@
  * as one child holds all of it; there its way forks, into a path to its first item and one to its
  * last. Only the pages on these two are copied, as far as they are in it; every other page is named
  * once more (refs.h), and as long as a whole node is in it the node is shared itself.
- *
- * Only what is in the file can be shared, so pages of the transaction are written first.
  */
 #include "engine/refs.h"
 #include "engine/seq_private.h"
@@ -190,19 +188,6 @@ static int slice(struct slice *s, const struct tree *src, uint64_t from, uint64_
 	}
 }
 
-/* Everything below the root is in the file then. */
-static int settle(struct dirty *d, struct tree *tree)
-{
-	uint8_t place[14];
-	if (!(tree->root.no & PAGE_DIRTY))
-		return 0;
-	ref_ptr_set(place, tree->root);
-	int r = dirty_settle(d, place);
-	tree->root = ref_ptr_at((const struct page *)(const void *)place, 0);
-	seq_lose_finger(tree);
-	return r;
-}
-
 int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t from, uint64_t to,
               struct tree *out)
 {
@@ -213,8 +198,6 @@ int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t fr
 	int r = seq_shape(src);
 	if (!r && (to > src->count || from > to))
 		r = seq_out_of_range(to > src->count ? to : from, src->count);
-	if (!r && from < to)
-		r = settle(d, src);
 	if (r)
 		return r;
 	if (from == 0 && to == src->count && to > 0) {
@@ -233,7 +216,7 @@ int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t fr
 	}
 	if (t.count != to - from)
 		r = d->failed = tree_corrupt(src->root, "the number of items below it is wrong");
-	if (!r && t.root.no & PAGE_DIRTY) {
+	if (!r && dirty_mine(d, t.root)) {
 		seq_mend(d, &t, kind, 0);
 		seq_mend(d, &t, kind, t.count - 1);
 	}

@@ -42,7 +42,7 @@ static bool pair_of(const struct dirty *d, const struct path *path, unsigned lev
 	if (!neighbour_of(parent, at, &other))
 		return false;
 	struct page_ptr ptr = node_child_ptr(parent, other);
-	if (!(ptr.no & PAGE_DIRTY))
+	if (!dirty_mine(d, ptr))
 		return false;
 	struct page *page = d->pages[ptr.no & ~PAGE_DIRTY];
 	pair->parent = parent;
@@ -206,7 +206,7 @@ int tree_balance_prepare(struct dirty *d, struct tree *tree, const struct path *
 /* A root with one child gives way to it. */
 static void lower_root(struct dirty *d, struct tree *tree)
 {
-	while (tree->root.no & PAGE_DIRTY) {
+	while (dirty_mine(d, tree->root)) {
 		const struct page *root = d->pages[tree->root.no & ~PAGE_DIRTY];
 		struct page_ptr gone = tree->root;
 		if (root->n > 1 || (root->n == 1 && tree->depth == 1))

@@ -23,7 +23,7 @@ int path_own_child(struct dirty *d, const struct tree *tree, struct page *parent
 	const struct page *page;
 	struct page_ptr ptr = node_child_ptr(parent, at);
 	tree_hint(&pager, ptr);
-	if (ptr.no & PAGE_DIRTY) {
+	if (likely(dirty_mine(d, ptr))) {
 		/* Its level was verified when it was owned, and pointers to it are the transaction's. */
 		*child = d->pages[ptr.no & ~PAGE_DIRTY];
 		return 0;

@@ -215,37 +215,6 @@ static void as_cell(dur_view *v, const struct place *p, struct made_cell *m)
 	}
 }
 
-/* The catalog has no cell: what it names is told to its tree. */
-static int share_catalog(dur_view *v, struct made_cell *m)
-{
-	struct nest_tree tree;
-	int rc = ref_share_cell(&v->txn->dirty, m->bytes, m->len);
-
-	nest_tree_read(m->bytes, &tree);
-	v->catalog->root = tree.root;
-	return rc;
-}
-
-/* The cell where it stands, in a page of the transaction if it names such pages. */
-static int share_cell(dur_view *v, dur_coll source, struct made_cell *m)
-{
-	const uint8_t *cell;
-	struct row *row;
-	int rc;
-
-	if (source.at >> PLACE_LENGTH_SHIFT) {
-		cell = place_address(source);
-	} else {
-		rc = row_of(source, &row);
-		if (rc < 0)
-			return rc;
-		cell = row->cell;
-	}
-	rc = ref_share_cell(&v->txn->dirty, cell, m->len);
-	memcpy(m->bytes, cell, m->len);
-	return rc;
-}
-
 /* All that the cell names has been put here now: a log must not lend it its source's past. */
 static void place_now(dur_view *v, struct made_cell *m)
 {
@@ -272,9 +241,8 @@ int cell_make_clone(dur_view *v, dur_coll source, size_t key_len, struct made_ce
 	as_cell(v, &p, m);
 	if (m->bytes[0] & NEST_REFS) {
 		rc = source.view != v ? cell_copy(v, source.view, m)
-		     : source.at == 0 ? share_catalog(v, m)
-		                      : share_cell(v, source, m);
-		v->writes++; /* pages have moved */
+		                      : ref_share_cell(&v->txn->dirty, m->bytes, m->len);
+		v->writes++; /* pages are no longer the transaction's own */
 	}
 	if (rc < 0) {
 		m->len = 0;

@@ -165,12 +165,19 @@ static int del_small(dur_view *v, struct row *row, const struct element_key *key
 
 /* ---- Back into the parent's page ---- */
 
-/* The tree's one page goes; what its cells name has moved. */
+/*
+ * The tree's one page goes; what its cells name has moved. If others have that page, too, they have it
+ * still, and what it names has one parent more: so it is owned first.
+ */
 static int drop_root(dur_view *v, struct row *row)
 {
+	struct dirty *d = &v->txn->dirty;
 	struct tree *tree = &row->tree;
-	int rc = tree->depth ? dirty_drop(&v->txn->dirty, tree->root, CLASS_DATA) : 0;
+	struct page *page;
+	int rc = tree->depth ? dirty_own(d, &tree->root, CLASS_DATA, &page) : 0;
 
+	if (rc == 0 && tree->depth)
+		rc = dirty_drop(d, tree->root, CLASS_DATA);
 	row->structure++;
 	return write_bar(v, rc);
 }

@@ -756,13 +756,17 @@ START_TEST(clones)
 {
 	dur_coll c = begin(), big, copy;
 	dur_view *snap;
-	dur_view_cost cost;
+	dur_view_cost cost, before;
 	dur_value v;
 
 	EXPECT(0, dur_make(c, &DUR_STR("big"), DUR_MAP, &big));
 	for (int i = 0; i < 20000; i++)
 		EXPECT(0, dur_put(big, &DUR_INT(i), &DUR_INT(i)));
+	EXPECT(0, dur_cost(txn, &before));
 	EXPECT(0, dur_put(c, &DUR_STR("copy"), &DUR_COLL(big)));        /* in the same transaction */
+	EXPECT(0, dur_cost(txn, &cost));
+	ck_assert_uint_eq(cost.written_bytes, before.written_bytes);    /* nothing is written for it, */
+	ck_assert_uint_le(cost.memory_bytes, before.memory_bytes + 4096); /* and nothing copied */
 	EXPECT(0, dur_put(big, &DUR_INT(7), &DUR_INT(-7)));
 	ck_assert_int_eq(int_at(c, "/copy/~i7"), 7);
 	EXPECT(0, dur_enter(c, &DUR_STR("copy"), &copy));

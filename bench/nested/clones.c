@@ -6,7 +6,7 @@
 
 enum { CLONES = 200 };
 
-/* Median of many; *first: the first one, which settles what the others find settled. */
+/* Median of many; *first: the first one, which finds nothing in the caches. */
 static double clones(dur_view *txn, dur_coll map, const char *what, double *first)
 {
 	double took[CLONES];
