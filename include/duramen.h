@@ -690,7 +690,8 @@ int dur_enter(dur_coll c, const dur_value *key, dur_coll *out);
  * The same, for writing: made empty if nothing is there, and the missing maps (DUR_MAP) on the way to
  * it. kind: DUR_MAP, DUR_RAW_MAP, DUR_SET, DUR_RAW_SET, DUR_LIST or DUR_ROPE. out may
  * be NULL.
- * Errors: DUR_E_TYPE (something of another kind is there, or a kind that cannot be made).
+ * Errors: DUR_E_TYPE (something of another kind is there, or a kind that cannot be made), DUR_E_RANGE
+ * (a position beyond the next one of a list).
  * Cost: as dur_enter(), and a put for each collection made.
  */
 int dur_make(dur_coll c, const dur_value *key, uint32_t kind, dur_coll *out);

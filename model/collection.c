@@ -175,10 +175,11 @@ static int make_on_the_way(dur_view *v, struct row *row, const struct element_ke
 {
 	uint8_t cell[2];
 	size_t len = small_empty(DUR_MAP, cell);
+	int rc = element_check_position(v, row, key);
 
 	if (kind_is_set(row->kind))
 		return error_set(DUR_E_TYPE, "a set holds no collections");
-	return write_put(v, row, key, cell, len);
+	return rc == 0 ? write_put(v, row, key, cell, len) : rc;
 }
 
 /* From a row to that of the element at the key. */

@@ -161,8 +161,7 @@ int element_reach(dur_coll c, const dur_value *key, struct row **row, struct ele
 	return rc == 0 && self ? no_element() : rc;
 }
 
-/* A list has no gaps: behind its last item stands the next, nothing beyond. */
-static int check_position(dur_view *v, struct row *row, const struct element_key *k)
+int element_check_position(dur_view *v, struct row *row, const struct element_key *k)
 {
 	struct place p;
 
@@ -206,7 +205,7 @@ static int put_flat(dur_coll c, const dur_value *key, const dur_value *value)
 int element_put(dur_view *v, struct row *row, const struct element_key *k, const dur_value *value)
 {
 	struct made_cell m;
-	int rc = check_position(v, row, k);
+	int rc = element_check_position(v, row, k);
 
 	m.len = 0;
 	if (rc < 0)
@@ -265,7 +264,7 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
 	}
 	rc = element_reach(c, key, &row, &k);
 	if (rc == 0)
-		rc = check_position(c.view, row, &k);
+		rc = element_check_position(c.view, row, &k);
 	if (rc == 0 && kind_is_set(row->kind))
 		return value ? error_set(DUR_E_TYPE, "a set's members have no values") : 0;
 	return rc == 0 ? cell_check(value) : rc;

@@ -77,7 +77,9 @@ static int make(dur_coll c, const dur_value *key, uint32_t kind, dur_coll *out)
 
 	if (rc == 0 && !self) {
 		row_place(c.view, row, &p);
-		rc = place_get(&p, &k, &cell);
+		rc = element_check_position(c.view, row, &k);
+		if (rc == 0)
+			rc = place_get(&p, &k, &cell);
 		if (rc == 0 && !kind_is_set(row->kind) && !nest_is_collection(cell.bytes))
 			return not_one(&cell);
 		if (rc >= 0 && kind_is_set(row->kind))

@@ -200,8 +200,8 @@ static int take_bounds(struct log *l, dur_prefix *prefix, const dur_range *r)
 	if (rc == 0)
 		rc = range_select(&p, r, &l->range);
 	else if (rc == 1)
-		rc = error_set(DUR_E_TYPE, "the path leads to what has no keys to take a range of: leave "
-		                           "from and to NULL");
+		rc = error_set(DUR_E_TYPE, "a range of keys is for maps and sets, and the path leads to "
+		                           "neither");
 	dur_close(newest);
 	return rc;
 }

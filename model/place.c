@@ -460,6 +460,13 @@ int place_handle(dur_view *v, const struct cell *cell, dur_coll *out)
 
 /* ---- Keys ---- */
 
+static int no_position(const uint8_t *text, size_t len)
+{
+	return error_set(DUR_E_PATH, "\"%.*s\" is no position in a list: these are 0, 1 and so on, ~i-1 "
+	                             "is the last item's, and - is behind it",
+	                 (int)(len < 64 ? len : 64), (const char *)text);
+}
+
 /* A position as text: digits, or "-" for behind the last. */
 static int text_position(const dur_value *key, uint64_t count, uint64_t *position)
 {
@@ -476,14 +483,11 @@ static int text_position(const dur_value *key, uint64_t count, uint64_t *positio
 	}
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] < '0' || text[i] > '9' || i == 18)
-			return error_set(DUR_E_PATH, "\"%.*s\" is no position",
-			                 (int)(len < 64 ? len : 64), text);
+			return no_position(text, len);
 		n = n * 10 + (unsigned)(text[i] - '0');
 	}
-	if (len == 0)
-		return error_set(DUR_E_PATH, "\"\" is no position");
 	*position = n;
-	return 0;
+	return len == 0 ? no_position(text, len) : 0;
 }
 
 int place_position(const struct place *p, const dur_value *key, struct element_key *out)

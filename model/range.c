@@ -69,7 +69,7 @@ static int bound_of(const dur_value *key, struct key_arena *scratch, dur_value *
 		rc = path_next(&path, scratch, step);
 	if (rc == 0 && (rc = path_next(&path, scratch, &more)) == DUR_NONE)
 		return 0;
-	return rc < 0 ? rc : error_set(DUR_E_PATH, "a bound of a range is a path of one step");
+	return rc < 0 ? rc : error_set(DUR_E_PATH, "a bound of a range is one step, a key");
 }
 
 int range_position(const struct place *p, const dur_value *key, uint64_t *at)

@@ -119,7 +119,7 @@ static int step(const struct place *p, const dur_value *key, struct cell *cell, 
 	struct tree_place leaf;
 	int rc = place_key(p, key, &k);
 
-	if (rc == DUR_E_TYPE || rc == DUR_E_RANGE || rc == DUR_E_LIMIT)
+	if (rc == DUR_E_TYPE || rc == DUR_E_RANGE || rc == DUR_E_LIMIT || rc == DUR_E_PATH)
 		return 1; /* nothing can be there in a collection of this kind */
 	if (rc < 0)
 		return rc;

@@ -48,6 +48,8 @@ int cell_fit(dur_view *v, size_t key_len, struct made_cell *m);
 
 /* element.c: a value into the collection of a row. A set takes none. */
 int element_put(dur_view *v, struct row *row, const struct element_key *key, const dur_value *value);
+/* DUR_E_RANGE: a list has no gaps, behind its last item stands the next and nothing beyond. */
+int element_check_position(dur_view *v, struct row *row, const struct element_key *key);
 /* Where a writing call with a key leads to; "" is refused. */
 int element_reach(dur_coll c, const dur_value *key, struct row **row, struct element_key *k);
 

@@ -401,6 +401,11 @@ START_TEST(positions_beyond_the_end_are_refused)
 	EXPECT(DUR_E_RANGE, dur_insert(list, 1, &DUR_NULL(), 1));
 	EXPECT(DUR_E_RANGE, dur_insert(list, -1, &DUR_NULL(), 1));
 	EXPECT(DUR_E_RANGE, dur_put(list, &DUR_INT(1), &DUR_NULL()));
+	EXPECT(DUR_E_RANGE, dur_make(list, &DUR_INT(1), DUR_MAP, NULL));
+	EXPECT(DUR_E_RANGE, dur_make(list, &DUR_INT(-1), DUR_MAP, NULL));
+	EXPECT(DUR_E_RANGE, dur_make(list, &DUR_PATH("/1/x"), DUR_MAP, NULL));
+	EXPECT(0, dur_count(list, NULL, &n));
+	HOLDS(n == 0, "%llu", (unsigned long long)n);
 	EXPECT(DUR_E_MISUSE, dur_insert(list, 0, NULL, 1));
 	EXPECT(DUR_E_MISUSE, dur_append(list, NULL));
 	EXPECT(0, dur_insert(list, 0, NULL, 0));

@@ -336,6 +336,36 @@ START_TEST(logs_of_any_depth)
 }
 END_TEST
 
+/* "x" is a key of the map that is there now, and can be nothing in the list that was there before. */
+START_TEST(a_log_where_a_list_became_a_map)
+{
+	const dur_value item = DUR_INT(1), pair[] = { DUR_STR("x"), DUR_INT(2) };
+	const dur_value kinds[] = { DUR_NEW(DUR_LIST, &item, 1), DUR_NEW(DUR_MAP, pair, 2) };
+	dur_change c;
+	dur_iter *it;
+
+	for (unsigned i = 0; i < 2; i++) {
+		dur_view *txn;
+		EXPECT(0, dur_begin(p, NULL, &txn));
+		EXPECT(0, dur_put(dur_root(txn), &DUR_STR("a"), &kinds[i]));
+		EXPECT(0, dur_commit(txn, NULL, NULL));
+		dur_close(txn);
+	}
+	EXPECT(0, dur_log(p, &DUR_PATH("/a/x"), NULL, 0, &it));
+	EXPECT(0, dur_next_change(it, &c));
+	HOLDS(c.kind == DUR_ADDED && c.now.type == DUR_INT && c.now.i == 2, "%u", c.kind);
+	EXPECT(DUR_NONE, dur_next_change(it, &c));
+	dur_iter_close(it);
+	EXPECT(0, dur_log(p, &DUR_PATH("/a/0"), NULL, 0, &it));
+	EXPECT(0, dur_next_change(it, &c));
+	HOLDS(c.kind == DUR_REMOVED && c.old.type == DUR_INT && c.old.i == 1, "%u", c.kind);
+	EXPECT(0, dur_next_change(it, &c));
+	HOLDS(c.kind == DUR_ADDED, "%u", c.kind);
+	EXPECT(DUR_NONE, dur_next_change(it, &c));
+	dur_iter_close(it);
+}
+END_TEST
+
 START_TEST(watches_of_any_depth)
 {
 	unsigned rounds = kit_rounds(8);
@@ -538,6 +568,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, diffs_of_any_two_states);
 	tcase_add_test(tc, diffs_in_a_transaction);
 	tcase_add_test(tc, logs_of_any_depth);
+	tcase_add_test(tc, a_log_where_a_list_became_a_map);
 	tcase_add_test(tc, watches_of_any_depth);
 	tcase_add_test(tc, diffs_of_lists);
 	suite_add_tcase(s, tc);
