@@ -62,13 +62,13 @@ int key_check_scalar(const dur_value *v, const uint8_t *text, size_t len)
 	case DUR_BIGINT:
 		if (!number_is_integer((const char *)text, len))
 			return error_set(DUR_E_MISUSE,
-			                 "not an integer: DUR_BIGINT takes digits with no leading"
+			                 "not an integer: these are digits with no leading"
 			                 " zero, \"-\" before a negative one");
 		return 0;
 	case DUR_DECIMAL:
 		if (!number_is_decimal((const char *)text, len))
 			return error_set(DUR_E_MISUSE,
-			                 "not a decimal: DUR_DECIMAL takes \"-12.50\": no exponent,"
+			                 "not a decimal: these are like -12.50, with no exponent,"
 			                 " no leading zeros, no negative zero");
 		return 0;
 	case DUR_STR: {

@@ -135,8 +135,8 @@ int follow_next(struct follow *f, bool coalesce, dur_view **snap, int64_t *time_
 		return error_set(
 			DUR_E_GONE,
 			"the state after %llu is no longer retained: the next one that "
-			"is there is %llu; start again from it, or follow with DUR_COALESCE, which "
-			"needs no state in between",
+			"is there is %llu; start again from it, or follow coalesced, which needs "
+			"no state in between",
 			(unsigned long long)f->at, (unsigned long long)step->number);
 	*time_ns = step->time_ns;
 	rc = open_state(f, step, snap);

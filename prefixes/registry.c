@@ -166,7 +166,7 @@ static int open_or_find(const char *path, const struct shared_options *o, struct
 		return error_set(DUR_E_FORMAT, "%s is not a regular file", path);
 	s = find(st.st_dev, st.st_ino);
 	if (s && s->read_only && !o->read_only)
-		return error_set(-EACCES, "%s may only be read by this process: attach it with DUR_READ_ONLY",
+		return error_set(-EACCES, "%s may only be read by this process: attach it to be read only",
 		                 path);
 	if (s) {
 		s->users++;

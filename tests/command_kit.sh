@@ -38,6 +38,9 @@ run() {
 	out=$("$DURAMEN" "$@" 2> stderr.txt < "${stdin:-/dev/null}")
 	status=$?
 	err=$(cat stderr.txt)
+	case $err in
+	*dur_[a-z]* | *DUR_[A-Z]*) bad "$*: a message for who uses a shell" "no name of the C library" "$err" ;;
+	esac
 }
 # ok WHAT EXPECTED ARGUMENT...: status 0, this output, no message
 ok() {

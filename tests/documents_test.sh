@@ -20,8 +20,11 @@ ok "get it again" '{"and":{"er":1.5},"new":{"~s":[]}}' get docs /doc/deep/er
 ok "it was not there before" '{"and":{"er":1.5}}' get docs /doc/deep/er --at -1
 ok "del in it" "" del docs /doc/deep/er/and
 ok "get what is left" '{"new":{"~s":[]}}' get docs /doc/deep/er
-no "put below nothing" 3 "*" put docs /nowhere/else 1
-no "put below a scalar" 3 "*" put docs /doc/tag/else 1
+no "put below nothing" 3 "there is nothing at /nowhere: --parents makes it a map*" put docs /nowhere/else 1
+no "put far below nothing" 3 "there is nothing at /doc/x: --parents*" put docs /doc/x/y/z 1
+no "put below a scalar" 3 "/doc/tag is a single value*" put docs /doc/tag/else 1
+no "put far below a scalar" 3 "/doc/tag is a single value*" put docs /doc/tag/or/else 1 --parents
+no "put, a bad step below nothing" 2 "path, byte 9: *" put docs /nowhere/~z 1
 ok "scan below a path" '{"key":"x","value":0}
 {"key":{"~p":[1,"a"]},"value":{"z":true}}
 {"key":2,"value":9223372036854775807}' scan docs /doc/k
@@ -40,6 +43,112 @@ done
 ok "create below" "" create below
 ok "load what was dumped below a path" "" load below below.ndjson
 is "it is the same" "$("$DURAMEN" get docs /doc)" "$("$DURAMEN" get below "")"
+
+# ---- Into what is there, and what is not ----
+
+ok "create into" "" create into
+ok "put --parents" "" put into /config/net/port 80 --parents
+ok "put -p, where they are" "" put into /config/net/host '"a"' -p
+ok "they were made" '{"config":{"net":{"host":"a","port":80}}}' get into ""
+ok "put a list" "" put into /list '[1]'
+ok "put --parents behind its last" "" put into /list/-/name '"b"' --parents
+ok "a map was put there" '[1,{"name":"b"}]' get into /list
+no "put --parents beyond it" 3 "position 7 is beyond the list's 2 items" put into /list/7/name 1 --parents
+no "put beyond it" 3 "position 7 is beyond the list's 2 items" put into /list/7 1
+no "put at no position" 2 '"x" is no position*' put into /list/x 1
+ok "put a set" "" put into /set '{"~s":[1]}'
+ok "put a member" "" put into /set/b
+ok "put a member with itself as its value" "" put into /set/~i5 5
+ok "they are there" '{"~s":["b",1,5]}' get into /set
+no "put a member with a value" 3 "a set's members have no values*" put into /set/c 1
+ok "it is not there" '{"~s":["b",1,5]}' get into /set
+no "put without VALUE into a map" 2 "put: VALUE is missing*" put into /config/x
+no "put into a rope that is none" 3 "there is nothing at /log: *" put into /log/- '"x"'
+ok "put a rope" "" put into /log '{"~l":["one\n"]}'
+echo two > two.txt
+stdin=two.txt ok "append to a rope" "" put into /log/- - --raw
+ok "append a string" "" put into /log/- '"three\n"'
+ok "all of it" "one
+two
+three" get into /log --raw
+no "append a number" 3 "a rope takes strings and bytes" put into /log/- 3
+no "put into a rope" 3 "/log/0 leads into a rope*step - *" put into /log/0 '"x"'
+
+whole='{"a":[1,{"b":{}}],"config":{"net":{"host":"a","port":81}}}'
+ok "put the whole prefix" "" put into "" "$whole"
+ok "it is all that is there" "$whole" get into ""
+run diff into -1 latest
+is "diff: what was there is gone" '{"kind":"added","path":"/a","now":[1,{"b":{}}]}
+{"kind":"changed","path":"/config/net/port","old":80,"now":81}
+{"kind":"removed","path":"/list"*
+{"kind":"removed","path":"/log"*
+{"kind":"removed","path":"/set"*' "$(echo "$out" | sed 's/\("removed","path":"[^"]*"\).*/\1*/')"
+no "the whole prefix, no map" 2 "a prefix as a whole is a map*" put into "" '[1]'
+no "the whole prefix, another kind of keys" 2 "VALUE is a map with raw keys*" put into "" '{"~K":[["a",1]]}'
+ok "create into-raw" "" create into-raw --raw
+ok "the whole of a raw prefix" "" put into-raw "" '{"a":1}'
+ok "get it" '{"~K":[["a",1]]}' get into-raw ""
+ok "put what get gave" "" put into-raw "" '{"~K":[["b",1],[{"~x":"ff"},2]]}'
+ok "get that" '{"~K":[["b",1],[{"~x":"ff"},2]]}' get into-raw ""
+
+printf '{"key":"x","value":1}\n{"key":"y","value":{"z":[2]}}\n' > two.ndjson
+no "load into what is not there" 3 "there is nothing at /new: --parents*nothing was committed" load into two.ndjson /new/map
+ok "load --parents" "" load into two.ndjson /new/map --parents
+ok "they are there" '{"map":{"x":1,"y":{"z":[2]}}}' get into /new
+ok "load into a map" "" load into two.ndjson /config
+ok "what was there stays" '{"net":{"host":"a","port":81},"x":1,"y":{"z":[2]}}' get into /config
+no "load into a scalar" 3 "/config/x is a single value*" load into two.ndjson /config/x
+no "load into a list" 3 'two.ndjson: line 1, column 1: "x" is no position*' load into two.ndjson /a
+for from in '[1,{"a":[]},"x",{"~l":["r"]}]' '{"~s":["b",1,{"~p":[1,2]}]}' '{"~S":["b",{"~x":"ff"}]}' '{"~l":["some text"]}' \
+	'{"~K":[["b",1],[{"~x":"ff"},2]]}'; do
+	ok "put $from" "" put into /from "$from"
+	ok "put an empty one" "" put into /to "$(sed 's/\[.*\]/[]/' <<< "$from")"
+	for format in ndjson tsv json; do
+		"$DURAMEN" dump into /from --format $format > from.txt
+		ok "load it where it is empty, $format" "" load into --format $format --batch 2 from.txt /to
+		ok "it is the same, $format" "$from" get into /to
+	done
+done
+printf '{"key":1,"value":2}' > other.ndjson
+ok "put a set again" "" put into /to '{"~s":[]}'
+no "load members with values" 3 "other.ndjson: line 1, column 1: a set's members have no values*" load into other.ndjson /to
+ok "put a rope again" "" put into /to '{"~l":["abc"]}'
+no "load no piece" 3 "other.ndjson: line 1, column 1: a rope takes*" load into other.ndjson /to
+printf '{"key":4,"value":"x"}' > other.ndjson
+no "load beyond the end of a rope" 3 "other.ndjson: line 1, column 1: *" load into other.ndjson /to
+
+ok "put to compare" "" put into "" '{"a":{"b":[1,{"c":2}],"r":{"~l":["abc"]},"s":{"~s":[1]}},"x":1}'
+from=$(newest into)
+"$DURAMEN" put into /a/b/1/c 3
+"$DURAMEN" put into /a/r/- '"d"'
+"$DURAMEN" put into /a/s/n
+"$DURAMEN" put into /x 1.0
+differs() { # PATH EXPECTED
+	run diff into "$from" "${to:-latest}" "$1"
+	is "diff of $1" "${status_is:-1}|$2|" "$status|$out|$err"
+}
+deep='{"kind":"changed","path":"/a/b/1/c","old":2,"now":3}'
+for path in /a/b /a/b/1 /a/b/1/c; do
+	differs $path "$deep"
+done
+differs /a/r '{"kind":"changed","path":"/a/r","old":{"~l":["abc"]},"now":{"~l":["abcd"]}}'
+differs /a/s/n '{"kind":"added","path":"/a/s/n","now":"n"}'
+differs /x '{"kind":"changed","path":"/x","old":1,"now":1.0}'
+for path in /a/b/0 /a/b/1/d /a/s/~i1 /nowhere /nowhere/else; do
+	status_is=0 differs $path ""
+done
+to=$from status_is=0 differs /a/r ""
+no "diff of no position" 2 '"x" is no position*' diff into "$from" latest /a/b/x
+"$DURAMEN" put into /a/b '{"x":1}'
+differs /a/b '{"kind":"changed","path":"/a/b","old":[1,{"c":2}],"now":{"x":1}}'
+differs /a/b/x '{"kind":"added","path":"/a/b/x","now":1}'
+differs /a/b/1 '{"kind":"removed","path":"/a/b/1","old":{"c":2}}'
+is "log of a key where a list was" "+ /a/b/x 1" "$("$DURAMEN" log into /a/b/x | awk '{ print $3, $4, $5 }')"
+no "log of no position" 1 "nothing has changed there*" log into /a/r/x
+no "log of a range that is none" 3 "a range of keys is for maps and sets*" log into /a/r --from x
+no "a decimal that is none" 2 "not a decimal*" put into /x '{"~m":"1e5"}'
+no "an integer that is none" 2 "not an integer*" put into /x '{"~i":"01"}'
+ok "check into" "into is sound" check into
 
 # ---- Ropes ----
 
@@ -63,7 +172,6 @@ ok "tree of ropes" "ropes: map, 4 entries, 97.7 KiB
 ├─ s: list, 1 entry, 0 B
 └─ x: rope, 2 B" tree ropes --depth 1
 no "a rope of numbers" 2 "*~l takes an array of strings and bytes*" put docs /ropes/r '{"~l":[1]}'
-no "into a rope" 3 "*rope*" put docs /ropes/r/0 1
 ok "del ropes" "" del docs /ropes
 raw() { # what a rope is
 	"$DURAMEN" get "$@" --raw | cksum
@@ -221,6 +329,19 @@ is "load: it ends its commit" $((before + 2)) "$(newest docs)"
 "$DURAMEN" dump docs | sed -n '/"key":"big"/p' > big.out
 is "it is as it was" "" "$(sed -n 2p big.ndjson | cmp - big.out 2>&1)"
 ok "the one after it is there" 2 get docs /after
+sed -n 2p big.ndjson | sed 's/.*"value"://; s/,*"key".*//; s/}}$/}/' > whole.json
+ok "create whole" "" create whole
+ok "put what goes" "" put whole /goes 1
+stdin=whole.json ok "put a whole prefix larger than memory" "" put whole "" -
+"$DURAMEN" get whole "" > whole.out
+is "it is as it was given" "" "$(cmp whole.json whole.out 2>&1)"
+(printf '['; cat whole.json; printf ']') > list.json
+stdin=list.json no "put a large list as the whole prefix" 2 "VALUE is not one that can be stored: a prefix as a whole is a map" put whole "" -
+ok "load below a path an entry larger than memory" "" load whole big.ndjson /in/here --parents
+is "it is there" 150000 "$("$DURAMEN" scan whole /in/here/big --count)"
+ok "put an empty set" "" put whole /set '{"~s":[]}'
+sed -n 2p big.ndjson > alone.ndjson
+no "load a large value into a set" 3 "alone.ndjson: line *a set or a rope takes no*nothing was committed" load whole alone.ndjson /set
 big '' > big.ndjson
 no "load one whose key comes too late" 3 "big.ndjson: line 2, column 1: the key of an entry*nothing was committed" \
 	load docs big.ndjson

@@ -24,8 +24,9 @@ has "no command: usage" "Usage:*" "$err"
 no "unknown command" 2 "there is no command 'frob'*" frob
 no "unknown option" 2 "put: there is no option --frob*duramen put --help*" put p /a 1 --frob
 no "unknown short option" 2 "ls: there is no option -l*" ls -l
+no "short option of another command" 2 "ls: there is no option -p*" ls -p
 no "unknown option before the command" 2 "there is no option --frob*" --frob ls
-no "operand missing" 2 "put: VALUE is missing*" put p /a
+no "operand missing" 2 "put: PATH is missing*" put p
 no "one operand too many" 2 "ls: 'x' is one operand too many*" ls x
 no "no number" 2 "--limit takes a number*" log p --limit x
 no "number too small" 2 "--limit takes a number*" log p --limit 0
@@ -78,6 +79,8 @@ first=$(newest demo)
 ok "put" "" put demo /alice 25
 ok "get" 25 get demo /alice
 is "put makes one state" $((first + 1)) "$(newest demo)"
+no "put without VALUE" 2 "put: VALUE is missing*" put demo /alice
+no "del of the whole prefix" 2 "del: *duramen put demo \"\" '{}'*duramen drop demo*" del demo ""
 ok "put, a negative number" "" put demo /alice -57 --label x
 ok "get, a negative number of two digits" -57 get demo /alice
 ok "put, after --" "" put demo -- /alice -1e1

@@ -6,7 +6,12 @@
 
 static int run(const struct args *args)
 {
-	struct context s;
+	struct context s = { 0 };
+	if (*args->operand[1] == '\0')
+		return refuse(EXIT_USAGE,
+		              "del: \"\" is the whole prefix: `duramen put %s \"\" '{}'` empties it, "
+		              "`duramen drop %s` deletes it with its history",
+		              args->operand[0], args->operand[0]);
 	int status = context_open(&s, args, 0);
 	if (status == 0)
 		status = context_begin(&s);

@@ -18,6 +18,7 @@
 #include "message.h"
 #include "progress.h"
 #include "stop.h"
+#include "target.h"
 
 #define BATCH_MAX   (16u << 20)
 #define BATCH_BYTES ((size_t)64 << 20) /* a batch of large values ends here */
@@ -34,6 +35,7 @@ struct load {
 	dur_value *keys, *values;
 	struct place *places; /* where each entry begins, for messages */
 	uint32_t n, cap;
+	dur_coll into;    /* of the transaction */
 	bool stored;      /* the batch, because its last value does not fit in memory */
 	const char *name; /* of the file, for messages */
 	uint64_t entries, commits, state; /* committed so far; state: the newest */
@@ -90,31 +92,38 @@ static int read_batch(struct load *l)
 	return 0;
 }
 
-/* put_many does not tell which entry it refused: the same ones again, one by one, do. */
-static int refused_entry(struct load *l, int result)
+/* What goes into a map can be told to be right without a look at what went before. */
+static bool takes_many(dur_coll c)
 {
-	dur_coll root = dur_root(l->context.view);
+	return c.kind == DUR_MAP || c.kind == DUR_RAW_MAP;
+}
+
+/* dur_put_many() does not tell which entry it refused: the same ones again, one by one, do. */
+static int put_each(struct load *l, int result)
+{
 	for (uint32_t i = 0; i < l->n; i++) {
-		int rc = dur_put(root, &l->keys[i], &l->values[i]);
+		const char *why;
+		int rc = target_entry(l->into, &l->keys[i], &l->values[i], &why);
 		if (rc < 0) {
-			complain("%s: line %" PRIu64 ", column %" PRIu64 ": %s", l->name,
-			         l->places[i].line, l->places[i].column, dur_message());
-			return stopped(l);
+			return refuse(EXIT_FAILED, "%s: line %" PRIu64 ", column %" PRIu64 ": %s",
+			              l->name, l->places[i].line, l->places[i].column, why);
 		}
 	}
-	fail(result);
-	return stopped(l);
+	return result == 0 ? 0 : fail(result);
 }
 
 static int put_batch(struct load *l)
 {
-	int status = context_begin(&l->context);
-	if (status != 0) {
-		stopped(l);
+	const struct args *args = l->context.args;
+	int rc = 0, status = context_begin(&l->context);
+	if (status == 0)
+		status = target_collection(l->context.view, args->operand[2], args->parents,
+		                           &l->into);
+	if (status != 0)
 		return status;
-	}
-	int rc = dur_put_many(dur_root(l->context.view), l->keys, l->values, l->n);
-	return rc < 0 ? refused_entry(l, rc) : 0;
+	if (takes_many(l->into))
+		rc = dur_put_many(l->into, l->keys, l->values, l->n);
+	return rc < 0 || !takes_many(l->into) ? put_each(l, rc) : 0;
 }
 
 /* Before a value has ended that is to be stored while it is read: with those before it. */
@@ -127,8 +136,13 @@ static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
 		              "an entry of more than %zu MiB must stand before its value",
 		              l->name, l->reader.line, l->reader.column, JSON_MEMORY >> 20);
 	int status = put_batch(l);
+	if (status == 0 && !takes_many(l->into) && l->into.kind != DUR_LIST)
+		return refuse(EXIT_FAILED,
+		              "%s: line %" PRIu64 ", column %" PRIu64 ": a set or a rope takes no "
+		              "arrays and objects",
+		              l->name, l->reader.line, l->reader.column);
 	l->stored = status == 0;
-	*c = dur_root(l->context.view);
+	*c = l->into;
 	*key = l->reader.key;
 	return status;
 }
@@ -136,9 +150,8 @@ static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
 static int commit_batch(struct load *l)
 {
 	int status = l->stored ? 0 : put_batch(l);
-	if (status != 0)
-		return status;
-	status = context_commit(&l->context, &l->state);
+	if (status == 0)
+		status = context_commit(&l->context, &l->state);
 	if (status != 0) {
 		stopped(l);
 		return status;
@@ -207,23 +220,25 @@ static int run(const struct args *args)
 
 static const struct option_row options[] = {
 	OPTION_FORMAT, NUMBER("batch", "N", batch, 1, BATCH_MAX, "entries a commit (default 1000)"),
-	OPTIONS_WRITE, OPTIONS_END
+	OPTION_PARENTS, OPTIONS_WRITE, OPTIONS_END
 };
 
 const struct command cmd_load = {
 	.name = "load",
 	.summary = "put the entries of a file",
-	.operands = { "PREFIX", "FILE" },
+	.operands = { "PREFIX", "FILE", "PATH" },
 	.required = 2,
 	.about =
 		"Puts the entries of FILE, or of standard input for \"-\", a batch of them a\n"
-		"commit. ndjson has one {\"key\":KEY,\"value\":VALUE} a line; json is an array of\n"
+		"commit, into the prefix or the collection at PATH. What was there under other\n"
+		"keys stays. ndjson has one {\"key\":KEY,\"value\":VALUE} a line; json is an array of\n"
 		"these, or an object of keys and values; tsv has KEY, a tab, VALUE a line. An\n"
 		"error names line and column, and how much was committed before: of the batch\n"
 		"that it stands in, nothing is.",
 	.options = options,
 	.examples = "  duramen load demo entries.ndjson\n"
 		    "  duramen load demo --format tsv table.tsv --batch 10000\n"
+		    "  duramen load demo users.ndjson /teams/red --parents\n"
 		    "  zcat dump.ndjson.gz | duramen load demo -",
 	.run = run,
 };

@@ -11,6 +11,7 @@
 #include "context.h"
 #include "json_value.h"
 #include "message.h"
+#include "target.h"
 
 /* All of standard input, in one piece of the arena. */
 static bool read_stdin(struct arena *a, const char **text, size_t *len)
@@ -36,18 +37,25 @@ static bool read_stdin(struct arena *a, const char **text, size_t *len)
 struct put {
 	struct context context;
 	struct arena arena;
-	dur_value path, value;
+	struct target target;
+	dur_value value;
 };
+
+static int begin(struct put *p)
+{
+	const struct args *args = p->context.args;
+	int status = context_begin(&p->context);
+	if (status == 0)
+		status = target_find(&p->target, p->context.view, args->operand[1], args->parents);
+	return status;
+}
 
 /* Where the value goes that is stored while it is read, as it does not fit in memory. */
 static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
 {
 	struct put *p = ctx;
-	int status = context_begin(&p->context);
-	if (status == 0)
-		*c = dur_root(p->context.view);
-	*key = &p->path;
-	return status;
+	int status = begin(p);
+	return status == 0 ? target_begin(&p->target, c, key) : status;
 }
 
 static int read_raw(struct put *p, const char *text)
@@ -89,23 +97,23 @@ static int read_json(struct put *p, const char *text)
 
 static int store(struct put *p)
 {
-	if (p->value.type != DUR_ABSENT) { /* else it is there already */
-		int status = context_begin(&p->context);
+	bool given = p->context.args->operand[2] != NULL;
+	if (!given || p->value.type != DUR_ABSENT) { /* else it is there already */
+		int status = begin(p);
+		if (status == 0)
+			status = target_put(&p->target, given ? &p->value : NULL);
 		if (status != 0)
 			return status;
-		int rc = dur_put(dur_root(p->context.view), &p->path, &p->value);
-		if (rc < 0)
-			return fail(rc);
 	}
 	return context_commit(&p->context, NULL);
 }
 
 static int run(const struct args *args)
 {
-	struct put p = { .path = DUR_PATH(args->operand[1]) };
+	struct put p = { .value = DUR_NULL() };
 
 	int status = context_open(&p.context, args, 0);
-	if (status == 0)
+	if (status == 0 && args->operand[2] != NULL)
 		status = args->raw ? read_raw(&p, args->operand[2])
 		                   : read_json(&p, args->operand[2]);
 	if (status == 0)
@@ -115,25 +123,33 @@ static int run(const struct args *args)
 }
 
 static const struct option_row options[] = {
-	FLAG("raw", raw, "VALUE is a string of bytes, not JSON"), OPTIONS_WRITE, OPTIONS_END
+	FLAG("raw", raw, "VALUE is a string of bytes, not JSON"), OPTION_PARENTS, OPTIONS_WRITE,
+	OPTIONS_END
 };
 
 const struct command cmd_put = {
 	.name = "put",
 	.summary = "set the value at a path",
 	.operands = { "PREFIX", "PATH", "VALUE" },
-	.required = 3,
+	.required = 2,
 	.about =
 		"Sets the value at PATH, a JSON Pointer such as /alice, and commits: when the\n"
 		"command returns the value is on disk and readers have been woken. VALUE is\n"
 		"JSON of any depth: objects become maps, arrays lists. What JSON lacks has forms\n"
 		"such as {\"~x\":\"00ff\"} for bytes, {\"~t\":\"2026-11-20T10:00:00Z\"} for a time\n"
 		"and {\"~s\":[1,\"a\"]} for a set; duramen(1) lists them all. \"-\" takes VALUE from\n"
-		"standard input, of any length.",
+		"standard input, of any length.\n"
+		"\n"
+		"What PATH leads into must be there, or --parents makes it: a map, and maps on the\n"
+		"way. In a list the step \"-\" stands behind the last item, and in a rope at its\n"
+		"end: /log/- appends. A member of a set has no VALUE. PATH \"\" replaces all that is\n"
+		"in the prefix.",
 	.options = options,
 	.examples = "  duramen put demo /alice 25\n"
 		    "  duramen put demo /bob '{\"age\":31,\"tags\":[\"new\",7]}'\n"
 		    "  duramen put demo /motd '\"good morning\"' --label 'new text'\n"
+		    "  duramen put demo /carol/address/city '\"Oslo\"' --parents\n"
+		    "  duramen put demo /bob/tags/- '\"regular\"'\n"
 		    "  duramen put demo /logo --raw - < logo.png",
 	.run = run,
 };

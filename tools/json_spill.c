@@ -64,6 +64,14 @@ static bool make(struct json_builder *b, struct json_reader *r, size_t i, size_t
 
 	if (f->unordered && !json_keys_differ(b, r, literal.items, n))
 		return false;
+	f->made = true;
+	if (outer == NULL && b->key == NULL) {
+		f->coll = b->coll;
+		if (f->object)
+			return spill_items(b, r, f, n);
+		json_refuse(r, &b->fault, "a prefix as a whole is a map");
+		return false;
+	}
 	if (outer != NULL && !outer->object) {
 		rc = dur_put(c, &DUR_PATH("/-"), &literal);
 		if (rc == 0)
@@ -74,7 +82,6 @@ static bool make(struct json_builder *b, struct json_reader *r, size_t i, size_t
 		if (rc == 0)
 			rc = dur_enter(c, key, &f->coll);
 	}
-	f->made = true;
 	return rc == 0 || failed(b, rc);
 }
 

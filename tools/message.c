@@ -40,7 +40,11 @@ int refuse(int status, const char *format, ...)
 
 int fail(int result)
 {
-	const char *text = dur_message();
+	return fail_saying(result, dur_message());
+}
+
+int fail_saying(int result, const char *text)
+{
 	complain("%s", *text ? text : dur_strerror(result));
 	switch (result) {
 	case DUR_NONE:

@@ -25,6 +25,8 @@ int refuse(int status, const char *format, ...) __attribute__((format(printf, 2,
  * it.
  */
 int fail(int result);
+/* The same with another message. */
+int fail_saying(int result, const char *text);
 
 /* For the one thing that no command can mend. */
 void out_of_memory(void) __attribute__((noreturn));

@@ -21,7 +21,7 @@
  * here. A negative number looks like short options: so each digit is one, with the rest of the word
  * for its argument, and the word is an operand.
  */
-#define SHORT_OPTIONS "-:h0::1::2::3::4::5::6::7::8::9::"
+#define SHORT_OPTIONS "-:hp0::1::2::3::4::5::6::7::8::9::"
 
 static const struct option_row common_options[] = {
 	TEXT("root", "DIR", root, "the workspace (else $DURAMEN_ROOT, ./duramen-data)"),
@@ -90,6 +90,19 @@ static int bad_option(const struct rows *rows, int code, const char *word, const
 	return -1;
 }
 
+/* NULL: none of this command. */
+static const struct option_row *find_row(const struct rows *rows, int code)
+{
+	if (code >= FIRST_ROW)
+		return rows->row[code - FIRST_ROW];
+	for (int i = 0; i < rows->n; i++)
+		if (rows->row[i]->letter == code)
+			return rows->row[i];
+	if (code != '?' && code != ':')
+		optopt = code; /* of another command */
+	return NULL;
+}
+
 /* code as getopt_long() returned it; 0, or -1 after a message. */
 static int take_option(const struct rows *rows, int code, char **argv, struct args *args)
 {
@@ -97,9 +110,9 @@ static int take_option(const struct rows *rows, int code, char **argv, struct ar
 		args->help = true;
 		return 0;
 	}
-	if (code < FIRST_ROW)
+	const struct option_row *o = find_row(rows, code);
+	if (o == NULL)
 		return bad_option(rows, code, argv[optind - 1], args->command);
-	const struct option_row *o = rows->row[code - FIRST_ROW];
 	if (o->kind == OPTION_NUMBER)
 		return set_number(o, optarg, args);
 	if (o->kind == OPTION_FLAG)
@@ -176,8 +189,8 @@ int options_before(int argc, char **argv, struct args *args)
 static void help_option(FILE *f, const struct option_row *o)
 {
 	char left[40];
-	snprintf(left, sizeof left, "--%s%s%s", o->name, o->metavar ? " " : "",
-	         o->metavar ? o->metavar : "");
+	snprintf(left, sizeof left, "--%s%s%s%s%.1s", o->name, o->metavar ? " " : "",
+	         o->metavar ? o->metavar : "", o->letter ? ", -" : "", &o->letter);
 	const char *line = o->help;
 	for (bool first = true; line != NULL; first = false) {
 		size_t len = strcspn(line, "\n");

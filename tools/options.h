@@ -4,7 +4,7 @@
  * getopt_long() is told, usage errors and --help all come from that list.
  *
  * Options are long ones, "--name value" or "--name=value", before, between or after operands, and
- * may be cut short as long as they mean one; "--" ends them. "-" and negative numbers are operands,
+ * may be cut short as long as they mean one; some have a letter, too. "--" ends them. "-" and negative numbers are operands,
  * so that `put PREFIX PATH -5` needs no quoting.
  */
 #ifndef DURAMEN_TOOLS_OPTIONS_H
@@ -25,8 +25,8 @@ struct args {
 	const char *operand[MAX_OPERANDS]; /* NULL: not given */
 	const char *root, *at, *label, *keep, *format, *from, *to, *starts, *after, *since;
 	uint64_t limit, depth, batch, number, timeout_ms, lock_ms;
-	bool async, json, raw, memory, reverse, count, history, newest, plot, coalesce, help;
-	bool version;
+	bool async, json, raw, parents, memory, reverse, count, history, newest, plot, coalesce;
+	bool help, version;
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
@@ -38,19 +38,20 @@ struct option_row {
 	enum option_kind kind;
 	size_t offset;     /* in struct args: bool, const char *, uint64_t by kind */
 	uint64_t min, max; /* of a number */
+	char letter;       /* a short option of the same meaning, or 0 */
 };
 
 #define FLAG(name, field, help)                                                   \
 	{                                                                         \
-		name, NULL, help, OPTION_FLAG, offsetof(struct args, field), 0, 0 \
+		name, NULL, help, OPTION_FLAG, offsetof(struct args, field), 0, 0, 0 \
 	}
 #define TEXT(name, metavar, field, help)                                             \
 	{                                                                            \
-		name, metavar, help, OPTION_TEXT, offsetof(struct args, field), 0, 0 \
+		name, metavar, help, OPTION_TEXT, offsetof(struct args, field), 0, 0, 0 \
 	}
 #define NUMBER(name, metavar, field, min, max, help)                                       \
 	{                                                                                  \
-		name, metavar, help, OPTION_NUMBER, offsetof(struct args, field), min, max \
+		name, metavar, help, OPTION_NUMBER, offsetof(struct args, field), min, max, 0 \
 	}
 
 /* Options that several commands share. */
@@ -62,6 +63,11 @@ struct option_row {
 #define OPTION_REVERSE FLAG("reverse", reverse, "from the last key down")
 #define OPTION_FORMAT  TEXT("format", "FORMAT", format, "ndjson (the default), tsv or json")
 #define OPTION_LIMIT   NUMBER("limit", "N", limit, 1, UINT64_MAX - 1, "at most N of them")
+#define OPTION_PARENTS                                                                \
+	{                                                                             \
+		"parents", NULL, "make the maps that are missing on the way to PATH", \
+			OPTION_FLAG, offsetof(struct args, parents), 0, 0, 'p'        \
+	}
 #define OPTIONS_WRITE                                                                         \
 	TEXT("label", "TEXT", label, "keep this text with the new state (at most 63 bytes)"), \
 		FLAG("async", async, "visible at once, on disk shortly after"),               \
@@ -69,7 +75,7 @@ struct option_row {
 	               "wait this long for another writer (default 5000)")
 #define OPTIONS_END                                    \
 	{                                              \
-		NULL, NULL, NULL, OPTION_FLAG, 0, 0, 0 \
+		NULL, NULL, NULL, OPTION_FLAG, 0, 0, 0, 0 \
 	}
 
 struct command {
