@@ -23,7 +23,7 @@ static inline bool key_copy_plain(uint8_t *to, const uint8_t *from, size_t n, bo
 {
 	uint64_t odd = 0, w;
 
-	if (n < 8) {
+	if (n < 4) {
 		bool plain = true;
 		for (size_t i = 0; i < n; i++) {
 			plain &= from[i] != 0 && (!text || from[i] < 0x80);
@@ -31,6 +31,14 @@ static inline bool key_copy_plain(uint8_t *to, const uint8_t *from, size_t n, bo
 				to[i] = from[i];
 		}
 		return plain;
+	}
+	if (n < 8) {
+		uint32_t low = get_u32(from), high = get_u32(from + n - 4);
+		if (to) {
+			put_u32(to, low);
+			put_u32(to + n - 4, high);
+		}
+		return !(key_odd_word(low | (uint64_t)high << 32, text) & 0x8080808080808080u);
 	}
 	for (size_t i = 0; i < n - 8; i += 8) {
 		w = get_u64(from + i);

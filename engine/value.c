@@ -6,6 +6,7 @@
 #include "engine/value.h"
 
 #include "engine/number.h"
+#include "engine/utf8.h"
 #include "include/internal/bytes.h"
 #include "include/internal/error.h"
 
@@ -145,6 +146,13 @@ int value_encode(const dur_value *v, uint8_t *buf, size_t cap, size_t *len)
 	int64_t i;
 	int rc;
 
+	/* A string as most are: the short way. */
+	if (type == DUR_STR && v->tag == 0 && v->len < cap && v->ptr &&
+	    utf8_copy(buf + 1, v->ptr, v->len)) {
+		buf[0] = DUR_STR;
+		*len = v->len + 1;
+		return 0;
+	}
 	if (type == DUR_TUPLE)
 		return encode_tuple(v, buf, cap, len);
 	if (is_text(type)) {

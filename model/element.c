@@ -177,8 +177,8 @@ int element_check_position(dur_view *v, struct row *row, const struct element_ke
 /* A put that can go to the catalog's tree at once: nobody has a handle to anything in it. */
 static inline bool is_flat(dur_coll c, const dur_value *key, const dur_value *value)
 {
-	return c.at == 0 && !key_is_path(key) && value && value->type < DUR_MAP &&
-	       !rows_used(c.view);
+	return c.at == 0 && !key_is_path(key) && value &&
+	       (value->type < DUR_MAP || value->type & DUR_LITERAL) && !rows_used(c.view);
 }
 
 static int put_flat(dur_coll c, const dur_value *key, const dur_value *value)
@@ -192,7 +192,7 @@ static int put_flat(dur_coll c, const dur_value *key, const dur_value *value)
 	rc = c.kind == DUR_RAW_MAP ? key_encode_raw(key, k.buf, sizeof k.buf, &k.len)
 	                           : key_encode(key, k.buf, sizeof k.buf, &k.len);
 	if (rc == 0)
-		rc = cell_make_scalar(v, value, k.len, &m);
+		rc = cell_make(v, value, k.len, &m);
 	if (rc < 0)
 		return rc;
 	rc = tree_put(&v->txn->dirty, v->catalog, k.bytes, k.len, m.bytes, m.len, NULL);
@@ -245,28 +245,77 @@ int dur_put(dur_coll c, const dur_value *key, const dur_value *value)
 	return rc < 0 ? rc : collection_end_write(c, put(c, key, value));
 }
 
-/* Everything that can be refused about a put, before the first of many is done. */
-static int check_put(dur_coll c, const dur_value *key, const dur_value *value)
+/* ---- Many at a time ---- */
+
+/*
+ * Keys and cells that the check has made anyway, as many as there is room for: number of the put (4
+ * bytes), length of key and cell (2 each), both.
+ */
+struct ready {
+	uint8_t *at, *end;      /* free, or, once all are there, the next one */
+	uint8_t *first;
+};
+enum { READY_HEAD = 8, READY_MAX = READY_HEAD + DUR_MAX_KEY + TREE_CELL_MAX, READY_BYTES = 1 << 20 };
+
+static int ready_add(struct ready *r, dur_view *v, uint32_t i, uint32_t n,
+                     const struct element_key *k, const struct made_cell *m)
 {
-	struct element_key k;
+	if (!r->first) {
+		size_t room = (uint64_t)(n - i) * READY_MAX;
+		room = room < READY_BYTES ? room : READY_BYTES;
+		r->first = r->at = key_arena_take(&v->arena, room);
+		if (!r->first)
+			return -ENOMEM;
+		r->end = r->first + room;
+	}
+	if (READY_HEAD + k->len + m->len > (size_t)(r->end - r->at))
+		return 0;
+	put_u32(r->at, i);
+	put_u16(r->at + 4, (uint16_t)k->len);
+	put_u16(r->at + 6, (uint16_t)m->len);
+	memcpy(r->at + READY_HEAD, k->bytes, k->len);
+	memcpy(r->at + READY_HEAD + k->len, m->bytes, m->len);
+	r->at += READY_HEAD + k->len + m->len;
+	return 0;
+}
+
+/* The key and cell of put i, if they are there: of each in turn. */
+static bool ready_take(struct ready *r, uint32_t i, struct element_key *k, struct cell *cell)
+{
+	if (r->at == r->end || get_u32(r->at) != i)
+		return false;
+	k->bytes = r->at + READY_HEAD;
+	k->len = get_u16(r->at + 4);
+	cell->bytes = k->bytes + k->len;
+	cell->len = get_u16(r->at + 6);
+	r->at += READY_HEAD + k->len + cell->len;
+	return true;
+}
+
+/* Everything that can be refused about a put; m->len: what it puts at the key of c itself. */
+static int check_put(dur_coll c, const dur_value *key, const dur_value *value,
+                     struct element_key *k, struct made_cell *m)
+{
 	struct row *row;
-	struct place p;
 	int rc;
 
+	m->len = 0;
 	/* plain bytes under plain bytes: nothing about them can be refused */
 	if (c.at == 0 && c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->ptr &&
 	    key->len <= DUR_MAX_KEY && value && value->type == DUR_BYTES && value->ptr &&
 	    value->len <= VALUE_BYTES_MAX)
 		return 0;
 	if (c.at == 0 && !key_is_path(key)) {
-		rc = place_open(c, &p);
-		return rc == 0 && (rc = place_key(&p, key, &k)) == 0 ? cell_check(value) : rc;
+		rc = catalog_key(c, key, k);
+		return rc == 0 ? cell_prepare(value, k->len, m) : rc;
 	}
-	rc = element_reach(c, key, &row, &k);
+	rc = element_reach(c, key, &row, k);
 	if (rc == 0)
-		rc = element_check_position(c.view, row, &k);
+		rc = element_check_position(c.view, row, k);
 	if (rc == 0 && kind_is_set(row->kind))
 		return value ? error_set(DUR_E_TYPE, "a set's members have no values") : 0;
+	if (rc == 0 && kind_is_keyed(c.kind) && !key_is_path(key))
+		return cell_prepare(value, k->len, m);
 	return rc == 0 ? cell_check(value) : rc;
 }
 
@@ -276,24 +325,61 @@ static bool borrows(const dur_value *value)
 	return value && value->type >= DUR_MAP;
 }
 
+static int check_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n,
+                      struct ready *ready, bool *may_spill)
+{
+	struct made_cell m;
+	struct element_key k;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && rc == 0; i++) {
+		const dur_value *value = values ? &values[i] : NULL;
+		rc = check_put(c, &keys[i], value, &k, &m);
+		if (rc >= 0)
+			rc = m.len ? ready_add(ready, c.view, i, n, &k, &m) : 0;
+		*may_spill = *may_spill && !borrows(value);
+	}
+	ready->end = ready->at;
+	ready->at = ready->first;
+	return rc;
+}
+
+static int put_ready(dur_coll c, const struct element_key *k, const struct cell *cell)
+{
+	dur_view *v = c.view;
+	struct row *row;
+	int rc;
+
+	if (c.at == 0 && !rows_used(v))
+		return tree_put(&v->txn->dirty, v->catalog, k->bytes, k->len, cell->bytes, cell->len,
+		                NULL);
+	rc = row_of(c, &row);
+	return rc == 0 ? write_put(v, row, k, cell->bytes, cell->len) : rc;
+}
+
 int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n)
 {
+	struct ready ready = { 0 };
+	struct element_key k;
+	struct cell cell;
 	bool may_spill = true;
+	dur_view *v = c.view;
 	int rc = collection_begin_write(c);
 
 	if (rc < 0)
 		return rc;
 	if (n && (!keys || (!values && !kind_is_set(c.kind))))
 		rc = error_set(DUR_E_MISUSE, "dur_put_many() needs keys and as many values");
+	else
+		rc = check_many(c, keys, values, n, &ready, &may_spill);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
-		rc = check_put(c, &keys[i], values ? &values[i] : NULL);
-		may_spill = may_spill && !borrows(values ? &values[i] : NULL);
-	}
-	for (uint32_t i = 0; i < n && rc == 0; i++) {
-		rc = put(c, &keys[i], values ? &values[i] : NULL);
+		if (ready_take(&ready, i, &k, &cell))
+			rc = put_ready(c, &k, &cell);
+		else
+			rc = put(c, &keys[i], values ? &values[i] : NULL);
 		if (rc == 0 && may_spill && i % BATCH == BATCH - 1) {
-			rc = dirty_relieve(&c.view->txn->dirty);
-			c.view->writes++;
+			rc = dirty_relieve(&v->txn->dirty);
+			v->writes++;
 		}
 	}
 	return collection_end_write(c, rc);

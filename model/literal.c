@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Literals: a whole collection in one value, others in it to any depth. It is built from the inside
- * out, each collection as a cell of its own that becomes a tree when it outgrows its room; those that
- * are under way are on a list, not on the stack.
+ * Literals: a whole collection in one value, others in it to any depth. A small one is written by
+ * embed.c. A larger one is built from the inside out, each collection as a cell of its own that becomes
+ * a tree when it outgrows its room; those that are under way are on a list, not on the stack.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ struct building {
 	uint8_t *cell;
 };
 
-static int kind_check(const dur_value *value)
+int literal_kind(const dur_value *value)
 {
 	uint32_t kind = value->type & ~(uint32_t)DUR_LITERAL;
 
@@ -51,7 +51,7 @@ struct checking {
 static int check_begin(const dur_value *value, struct checking **top)
 {
 	struct checking *c;
-	int rc = kind_check(value);
+	int rc = literal_kind(value);
 
 	if (rc < 0)
 		return rc;
@@ -109,7 +109,7 @@ int literal_check(const dur_value *value)
 static int begin(const dur_value *value, struct building **top)
 {
 	struct building *b;
-	int rc = kind_check(value);
+	int rc = literal_kind(value);
 
 	if (rc < 0)
 		return rc;
@@ -310,12 +310,17 @@ static int step(dur_view *v, struct building **top)
 
 	if (b->kind == DUR_ROPE)
 		return add_piece(v, b, &b->items[b->next++]);
-	if (!kind_is_set(b->kind) && value->type & DUR_LITERAL)
-		return begin(value, top);
 	m.len = 0;
 	rc = item_key(b, &key);
-	if (rc == 0 && !kind_is_set(b->kind))
-		rc = cell_make(v, value, key.len, &m);
+	if (rc == 0 && !kind_is_set(b->kind)) {
+		if (value->type & DUR_LITERAL) {
+			rc = literal_embed(value, small_room(key.len), m.bytes, &m.len);
+			if (rc == 1)
+				return begin(value, top);
+		} else {
+			rc = cell_make(v, value, key.len, &m);
+		}
+	}
 	if (rc == 0)
 		rc = add(v, b, &key, &m);
 	if (rc < 0)
@@ -348,8 +353,12 @@ static int finish(dur_view *v, struct building **top, size_t key_len, struct mad
 int cell_make_literal(dur_view *v, const dur_value *value, size_t key_len, struct made_cell *m)
 {
 	struct building *top = NULL;
-	int rc = begin(value, &top);
+	int rc = literal_embed(value, small_room(key_len), m->bytes, &m->len);
 
+	if (rc != 1)
+		return rc;
+	m->len = 0;
+	rc = begin(value, &top);
 	while (rc == 0 && top)
 		rc = top->next < top->n ? step(v, &top) : finish(v, &top, key_len, m);
 	while (top) {

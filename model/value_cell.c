@@ -53,35 +53,50 @@ int cell_make(dur_view *v, const dur_value *value, size_t key_len, struct made_c
 	return cell_make_scalar(v, value, key_len, m);
 }
 
-static int check_scalar(const dur_value *value)
+static int prepare_scalar(const dur_value *value, size_t room, struct made_cell *m)
 {
-	uint8_t cell[TREE_CELL_MAX], head[VALUE_HEAD_MAX];
 	struct key_arena scratch = { 0 };
 	const void *payload;
 	uint64_t bytes;
-	size_t len;
-	int rc = value_encode(value, cell, sizeof cell, &len);
+	int rc = value_encode(value, m->bytes, room, &m->len);
 
-	if (rc == -ENOSPC) {
-		rc = value_head(value, &scratch, head, &len, &payload, &bytes);
-		key_arena_free(&scratch);
-	}
-	return rc;
+	if (rc != -ENOSPC)
+		return rc;
+	rc = value_head(value, &scratch, m->bytes, &m->len, &payload, &bytes);
+	key_arena_free(&scratch);
+	m->len = 0;
+	return rc < 0 ? rc : 1;
 }
 
-int cell_check(const dur_value *value)
+int cell_prepare(const dur_value *value, size_t key_len, struct made_cell *m)
 {
 	struct place p;
 	int rc;
 
+	m->len = 0;
 	if (!value)
 		return error_set(DUR_E_MISUSE, "there is no value to put");
-	if (value->type & DUR_LITERAL)
-		return literal_check(value);
-	if ((value->type < DUR_MAP || value->type >= DUR_OBJECT) && value->type != DUR_COLL)
-		return check_scalar(value);
-	rc = collection_check(value->coll);
-	return rc < 0 ? rc : place_open(value->coll, &p);
+	if (value->type & DUR_LITERAL) {
+		rc = literal_embed(value, small_room(key_len), m->bytes, &m->len);
+		if (rc != 1)
+			return rc;
+		rc = literal_check(value);
+	} else if ((value->type < DUR_MAP || value->type >= DUR_OBJECT) && value->type != DUR_COLL) {
+		return prepare_scalar(value, scalar_room(key_len), m);
+	} else {
+		rc = collection_check(value->coll);
+		if (rc == 0)
+			rc = place_open(value->coll, &p);
+	}
+	return rc < 0 ? rc : 1;
+}
+
+int cell_check(const dur_value *value)
+{
+	struct made_cell m;
+	int rc = cell_prepare(value, 0, &m);
+
+	return rc < 0 ? rc : 0;
 }
 
 void cell_unmake(dur_view *v, struct made_cell *m)

@@ -36,9 +36,20 @@ int cell_make_clone(dur_view *v, dur_coll source, size_t key_len, struct made_ce
  * A failure bars the transaction.
  */
 int cell_copy(dur_view *v, dur_view *from, struct made_cell *m);
-/* Whether cell_make() can refuse the value, without making anything. */
+/*
+ * Whether cell_make() can refuse the value; and the cell that it would make, unless that takes pages: then
+ * 1, and nothing is in m.
+ */
+int cell_prepare(const dur_value *value, size_t key_len, struct made_cell *m);
 int cell_check(const dur_value *value);
 int literal_check(const dur_value *value);
+/* Whether there can be literals of its kind, with so many items. */
+int literal_kind(const dur_value *value);
+/*
+ * A literal as an embedded collection, if that takes no more than room bytes (at most SMALL_ROOM) and no
+ * pages. 1: it does; then not all of it was checked. embed.c.
+ */
+int literal_embed(const dur_value *value, size_t room, uint8_t *cell, size_t *len);
 /* 0: the cell holds this value, a collection with all that is in it; DUR_NONE: another one. */
 int cell_same(dur_view *v, const struct cell *cell, const dur_value *expected);
 /* It is not put after all. Cannot fail; the transaction is barred if what it names cannot be freed. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Blocks of at least 64 KiB in a chain; the newest one is filled from its start. */
+/*
+ * Blocks of at least 64 KiB in a chain; the newest one is filled from its start. After a reset some wait
+ * for their next use, still in the cache.
+ */
 #include "arena.h"
 
 #include <stdalign.h>
@@ -10,6 +13,7 @@
 #include "message.h"
 
 #define BLOCK_BYTES (64u << 10)
+#define SPARE       32 /* blocks that wait for their next use */
 #define ALIGN       alignof(max_align_t)
 
 struct arena_block {
@@ -18,55 +22,54 @@ struct arena_block {
 	alignas(max_align_t) unsigned char bytes[];
 };
 
-void *arena_alloc(struct arena *a, size_t bytes)
+void *arena_more(struct arena *a, size_t bytes)
 {
-	struct arena_block *b = a->blocks;
+	struct arena_block *b = a->spare;
+	size_t size = BLOCK_BYTES;
+
 	if (bytes > SIZE_MAX / 2)
 		out_of_memory();
-	bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-	if (b == NULL || bytes > b->size - a->used) {
-		size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+	if (bytes > size || b == NULL) {
+		if (bytes > size)
+			size = (bytes + ALIGN - 1) / ALIGN * ALIGN;
 		b = malloc(sizeof *b + size);
 		if (b == NULL)
 			out_of_memory();
-		b->next = a->blocks;
 		b->size = size;
-		a->blocks = b;
-		a->used = 0;
+	} else {
+		a->spare = b->next;
+		a->spares--;
 	}
-	void *p = b->bytes + a->used;
-	a->used += bytes;
-	a->total += bytes;
-	return p;
-}
-
-char *arena_copy(struct arena *a, const void *bytes, size_t len)
-{
-	char *p = arena_alloc(a, len + 1);
-	if (len != 0)
-		memcpy(p, bytes, len);
-	p[len] = '\0';
-	return p;
+	b->next = a->blocks;
+	a->blocks = b;
+	a->at = b->bytes;
+	a->end = b->bytes + b->size;
+	return arena_alloc(a, bytes);
 }
 
 void arena_reset(struct arena *a)
 {
-	struct arena_block *keep = a->blocks;
-	if (keep != NULL && keep->size == BLOCK_BYTES) {
-		a->blocks = keep->next;
-		arena_free(a);
-		keep->next = NULL;
-		a->blocks = keep;
-	} else {
-		arena_free(a);
+	while (a->blocks != NULL) {
+		struct arena_block *b = a->blocks;
+		a->blocks = b->next;
+		if (b->size > BLOCK_BYTES || a->spares == SPARE) {
+			free(b);
+		} else {
+			b->next = a->spare;
+			a->spare = b;
+			a->spares++;
+		}
 	}
+	a->at = a->end = NULL;
+	a->total = 0;
 }
 
 void arena_free(struct arena *a)
 {
-	while (a->blocks != NULL) {
-		struct arena_block *b = a->blocks;
-		a->blocks = b->next;
+	arena_reset(a);
+	while (a->spare != NULL) {
+		struct arena_block *b = a->spare;
+		a->spare = b->next;
 		free(b);
 	}
 	*a = (struct arena){ 0 };

@@ -94,6 +94,7 @@ static void forget(struct json_builder *b, size_t solid, struct arena *a)
 	if (solid < b->depth && last->object)
 		from--;
 	memmove(b->items, b->items + from, (b->n - from) * sizeof *b->items);
+	memmove(b->heads, b->heads + from, (b->n - from) * sizeof *b->heads);
 	b->n -= from;
 	for (size_t i = solid; i < b->depth; i++) {
 		b->open[i].base -= from;

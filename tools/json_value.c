@@ -5,6 +5,7 @@
  */
 #include "json_value.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -28,6 +29,15 @@ bool json_refuse(struct json_reader *r, struct json_fault *f, const char *format
 	vsnprintf(f->text, sizeof f->text, format, list);
 	va_end(list);
 	return false;
+}
+
+/* A scalar, or items; where it stands, since copies of values are half the work of a load. */
+static inline void set(dur_value *v, uint32_t type, uint64_t len)
+{
+	v->type = type;
+	v->tag = 0;
+	v->zone_min = 0;
+	v->len = len;
 }
 
 /* ---- Numbers ---- */
@@ -75,22 +85,36 @@ static bool number_value(struct json_builder *b, struct json_reader *r, struct a
 		*v = (dur_value){ .type = DUR_BIGINT,
 			          .len = r->len,
 			          .str = arena_copy(a, r->text, r->len) };
-	else
-		*v = DUR_INT((int64_t)(negative ? 0 - magnitude : magnitude));
+	else {
+		set(v, DUR_INT, 0);
+		v->i = (int64_t)(negative ? 0 - magnitude : magnitude);
+	}
 	return true;
 }
 
 /* ---- Collections ---- */
 
-static dur_value *push(struct json_builder *b)
+static void more_items(struct json_builder *b)
 {
-	if (b->n == b->cap) {
-		b->cap = b->cap ? 2 * b->cap : 64;
-		b->items = realloc(b->items, b->cap * sizeof *b->items);
-		if (b->items == NULL)
-			out_of_memory();
-	}
+	b->cap = b->cap ? 2 * b->cap : 64;
+	b->items = realloc(b->items, b->cap * sizeof *b->items);
+	b->heads = realloc(b->heads, b->cap * sizeof *b->heads);
+	if (b->items == NULL || b->heads == NULL)
+		out_of_memory();
+}
+
+/* The next item, to be set where it stands: most of a text's bytes pass through here. */
+static inline dur_value *push(struct json_builder *b)
+{
+	if (b->n == b->cap)
+		more_items(b);
 	return &b->items[b->n++];
+}
+
+static inline void set_text(dur_value *v, struct json_reader *r, struct arena *a)
+{
+	set(v, DUR_STR, r->len);
+	v->str = arena_copy(a, r->text, r->len);
 }
 
 static void open_frame(struct json_builder *b, bool object)
@@ -124,30 +148,55 @@ bool json_twice(struct json_builder *b, struct json_reader *r, const dur_value *
 	return false;
 }
 
+/* The first eight bytes of a name, as a number: names that differ there are in the order of these. */
+static uint64_t head_of(const char *name, size_t len)
+{
+	uint64_t head = 0;
+
+	if (len >= sizeof head) {
+		memcpy(&head, name, sizeof head);
+		return be64toh(head);
+	}
+	for (size_t i = 0; i < len; i++)
+		head |= (uint64_t)(unsigned char)name[i] << (56 - 8 * i);
+	return head;
+}
+
+/* The item, a name, against another one. */
+static int compare_name(const struct json_builder *b, size_t i, const dur_value *name, uint64_t head)
+{
+	if (b->heads[i] != head)
+		return b->heads[i] < head ? -1 : 1;
+	return dur_compare(&b->items[i], name);
+}
+
 /* Names in the order of a map, as dump writes them, cost a comparison each. */
 static bool add_name(struct json_builder *b, struct json_reader *r, struct arena *a)
 {
 	struct json_frame *f = &b->open[b->depth - 1];
-	dur_value name = DUR_STRN(arena_copy(a, r->text, r->len), r->len);
+	dur_value *name = push(b);
+	size_t at = b->n - 1;
+	uint64_t head = head_of(r->text, r->len);
 
-	if (b->n == f->base) {
-		f->largest = b->n;
+	set_text(name, r, a);
+	b->heads[at] = head;
+	if (at == f->base) {
+		f->largest = at;
 		if (r->len > 0 && r->text[0] == '~' && !f->made)
 			f->form = json_place(r);
-	} else {
-		int order = dur_compare(&b->items[f->largest], &name);
-		if (order == 0)
-			return json_twice(b, r, &name);
-		if (order < 0)
-			f->largest = b->n;
-		else if (b->n - f->base > 2 * FEW_NAMES)
-			f->unordered = true;
-		else
-			for (size_t i = f->base; i < b->n; i += 2)
-				if (dur_compare(&b->items[i], &name) == 0)
-					return json_twice(b, r, &name);
+		return true;
 	}
-	*push(b) = name;
+	int order = compare_name(b, f->largest, name, head);
+	if (order == 0)
+		return json_twice(b, r, name);
+	if (order < 0)
+		f->largest = at;
+	else if (at - f->base > 2 * FEW_NAMES)
+		f->unordered = true;
+	else
+		for (size_t i = f->base; i < at; i += 2)
+			if (b->heads[i] == head && dur_compare(&b->items[i], name) == 0)
+				return json_twice(b, r, name);
 	return true;
 }
 
@@ -169,54 +218,63 @@ bool json_keys_differ(struct json_builder *b, struct json_reader *r, const dur_v
 	return good;
 }
 
-/* What a form or an array or object is. */
+/* What a form means, in place of its name. */
+static bool collect_form(struct json_builder *b, struct json_reader *r, struct arena *a,
+                         const struct json_frame *f)
+{
+	dur_value *items = &b->items[f->base], v;
+	const char *what = form_value(a, &items[0], &items[1], &v);
+
+	if (what != NULL) {
+		json_refuse(r, &b->fault, "%s", what);
+		b->fault.at = f->form;
+		return false;
+	}
+	items[0] = v;
+	return (v.type != (DUR_MAP | DUR_LITERAL) && v.type != (DUR_RAW_MAP | DUR_LITERAL)) ||
+	       json_keys_differ(b, r, v.items, v.len);
+}
+
+/* Its items move to the arena, and it takes the place of the first one. */
 static bool collect(struct json_builder *b, struct json_reader *r, struct arena *a,
-                    const struct json_frame *f, dur_value *v)
+                    const struct json_frame *f)
 {
 	size_t n = b->n - f->base;
 
-	if (f->object && f->form.line != 0 && n == 2) {
-		const char *what = form_value(a, &b->items[f->base], &b->items[f->base + 1], v);
-		if (what != NULL) {
-			json_refuse(r, &b->fault, "%s", what);
-			b->fault.at = f->form;
-			return false;
-		}
-		if (v->type == (DUR_MAP | DUR_LITERAL) || v->type == (DUR_RAW_MAP | DUR_LITERAL))
-			return json_keys_differ(b, r, v->items, v->len);
-		return true;
-	}
+	if (f->object && f->form.line != 0 && n == 2)
+		return collect_form(b, r, a, f);
 	dur_value *items = arena_alloc(a, n * sizeof *items);
 	if (n > 0)
 		memcpy(items, &b->items[f->base], n * sizeof *items);
-	*v = DUR_NEW(f->object ? DUR_MAP : DUR_LIST, items, n);
+	b->n = f->base;
+	dur_value *v = push(b);
+	set(v, (f->object ? DUR_MAP : DUR_LIST) | DUR_LITERAL, n);
+	v->items = items;
 	return true;
 }
 
 static bool close_frame(struct json_builder *b, struct json_reader *r, struct arena *a)
 {
-	struct json_frame f = b->open[--b->depth];
-	dur_value v;
+	struct json_frame *f = &b->open[--b->depth];
 
-	if (f.unordered && !json_keys_differ(b, r, &b->items[f.base], b->n - f.base))
+	if (f->unordered && !json_keys_differ(b, r, &b->items[f->base], b->n - f->base))
 		return false;
-	if (f.made) {
-		bool good = spill_items(b, r, &f, b->n - f.base);
-		dur_leave(f.coll);
-		b->n = f.base;
+	if (f->made) {
+		bool good = spill_items(b, r, f, b->n - f->base);
+		dur_leave(f->coll);
+		b->n = f->base;
 		return good;
 	}
-	if (!collect(b, r, a, &f, &v))
+	if (!collect(b, r, a, f))
 		return false;
-	b->n = f.base;
-	*push(b) = v;
+	b->n = f->base + 1;
 	return true;
 }
 
 static bool take(struct json_builder *b, struct json_reader *r, enum json_event event,
                  struct arena *a)
 {
-	dur_value v = DUR_NULL();
+	dur_value *v;
 
 	switch (event) {
 	case JSON_ARRAY:
@@ -224,18 +282,17 @@ static bool take(struct json_builder *b, struct json_reader *r, enum json_event 
 	case JSON_ARRAY_END:
 	case JSON_OBJECT_END: return close_frame(b, r, a);
 	case JSON_NAME: return add_name(b, r, a);
-	case JSON_STRING: v = DUR_STRN(arena_copy(a, r->text, r->len), r->len); break;
-	case JSON_NUMBER:
-		if (!number_value(b, r, a, &v))
-			return false;
-		break;
+	case JSON_STRING: set_text(push(b), r, a); return true;
+	case JSON_NUMBER: return number_value(b, r, a, push(b));
 	case JSON_TRUE:
-	case JSON_FALSE: v = DUR_BOOL(event == JSON_TRUE); break;
-	case JSON_NULL: break;
+	case JSON_FALSE:
+		v = push(b);
+		set(v, DUR_BOOL, 0);
+		v->i = event == JSON_TRUE;
+		return true;
+	case JSON_NULL: set(push(b), DUR_NULL, 0); return true;
 	default: b->fault = r->fault; return false;
 	}
-	*push(b) = v;
-	return true;
 }
 
 bool json_build(struct json_builder *b, struct json_reader *r, enum json_event first,
@@ -262,8 +319,10 @@ bool json_build(struct json_builder *b, struct json_reader *r, enum json_event f
 void json_build_end(struct json_builder *b)
 {
 	free(b->items);
+	free(b->heads);
 	free(b->open);
 	b->items = NULL;
+	b->heads = NULL;
 	b->open = NULL;
 	b->cap = b->open_cap = 0;
 }

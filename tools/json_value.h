@@ -45,8 +45,9 @@ struct json_builder {
 	size_t memory;
 	struct json_fault fault; /* after false, if status is 0 */
 	int status;              /* else the exit status: what is wrong has been said */
-	/* private: items of what is open, and what is open */
+	/* private: items of what is open, of those that are names the first bytes; what is open */
 	dur_value *items;
+	uint64_t *heads;
 	struct json_frame *open;
 	size_t n, cap, depth, open_cap, limit;
 	dur_coll coll;
