@@ -115,7 +115,7 @@ bench: $(B)/duramen-bench
 bench-history: $(B)/duramen-bench-history
 	$(Q)$(B)/duramen-bench-history $(BENCH_ARGS)
 
-bench-nested: $(B)/duramen-bench-nested
+bench-nested: $(B)/duramen-bench-nested $(B)/duramen
 	$(Q)$(B)/duramen-bench-nested $(BENCH_ARGS)
 
 # Every program, for those who only want to know that it builds.
@@ -206,8 +206,8 @@ $(TEST_PROGS) $(SLOW_PROGS): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/support.a $(B
 	$(call program,$(CHECK_LIBS))
 $(B)/duramen-bench: $(call objects,$(BENCH_SRCS)) $(STATIC)
 	$(call program,$(BENCH_LIBS) -lm)
-$(B)/duramen-bench-nested: $(call objects,$(BENCH_NESTED_SRCS)) $(STATIC)
-	$(call program)
+$(B)/duramen-bench-nested: $(call objects,$(BENCH_NESTED_SRCS)) $(B)/tools.a $(STATIC)
+	$(call program,-ljansson)
 $(B)/duramen-bench-history: $(call objects,$(BENCH_HISTORY_SRCS)) $(STATIC)
 	$(call program,-llmdb)
 

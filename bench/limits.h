@@ -4,6 +4,7 @@
 #define BENCH_LIMITS_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A row of the table. limit 0: none; the value may be at most that, or with `least` at least. */
 struct limit {
@@ -15,12 +16,35 @@ extern bool limits_json;                /* rows as lines of JSON */
 extern unsigned limits_over;            /* rows beyond their limit so far */
 extern char limits_dir[4000];           /* a folder for this run, removed at its end */
 void report(const struct limit *row);
+/* The value is the median of what n rounds gave; the least and the greatest are told too. Sorts. */
+void report_rounds(struct limit row, double *list, size_t n);
 
-/* Makes limits_dir below dir, or TMPDIR, or /var/tmp; ends the program if it cannot. */
-void limits_open(const char *dir);
-void limits_close(void);
-/* A number of the command line, from 1 on; ends the program if it is none. */
-unsigned long limits_number(const char *text);
+/* ---- The command line ---- */
+
+/* A number from 1 on, as --name; its value at first is what it is without. */
+struct limits_option {
+	const char *name;
+	uint64_t   *value;
+	uint64_t    quick;      /* with --quick */
+	const char *about;
+};
+
+struct limits_program {
+	const char *name, *about;
+	const struct limits_option *options;    /* up to one without a name, at most LIMITS_OPTIONS */
+	const char *sections;   /* "this, that or those", for --help */
+};
+enum { LIMITS_OPTIONS = 12 };
+
+/*
+ * Takes the command line, and makes limits_dir below --dir, or TMPDIR, or /var/tmp. Ends the program if
+ * it cannot, or was asked for --help.
+ */
+void limits_open(int argc, char **argv, const struct limits_program *program);
+/* Whether --only does not leave this section out. */
+bool limits_wanted(const char *section);
+/* The exit status. */
+int limits_end(void);
 
 /* What must not fail: says what did, and where, and ends the run. */
 #define NEED(call) need((call), #call, __FILE__, __LINE__)

@@ -9,7 +9,7 @@ packages=
 for group in "$@"; do
 	case $group in
 	build) packages="$packages gcc libc6-dev make binutils pkg-config liburing-dev libxxhash-dev liblz4-dev" ;;
-	test)  packages="$packages check strace valgrind groff-base jq liblmdb-dev" ;;
+	test)  packages="$packages check strace valgrind groff-base jq liblmdb-dev libjansson-dev" ;;
 	bench) packages="$packages $(sed 's/#.*//' bench/packages)" ;;
 	ci)    packages="$packages g++ clang" ;;
 	*)     echo "mk/deps.sh: unknown group $group" >&2; exit 2 ;;

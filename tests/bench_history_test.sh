@@ -1,27 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # duramen-bench-history with few of all: it runs, checks its answers, leaves nothing behind, and has a row
-# for each figure. What the figures are says nothing here.
-set -uo pipefail
+# for each figure.
+# shellcheck source=tests/bench_kit.sh
+. "${SRC:-.}/tests/bench_kit.sh"
 
-bench=$BUILD/duramen-bench-history
-passed=0 failed=0
-is() { # WHAT EXPECTED GOT
-	if [ "$2" = "$3" ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		printf '%s: expected "%s" but got "%s"\n' "$1" "$2" "$3"
-	fi
-}
-
-mkdir -p "$TMPDIR/work"
-rows=$("$bench" --quick --json --dir "$TMPDIR/work" 2> "$TMPDIR/err")
-is "status" 0 $?
-is "nothing is left" "" "$(ls "$TMPDIR/work")"
-while read -r name; do
-	is "a row: $name" 1 "$(grep -cF "\"name\":\"$name\",\"value\":" <<< "$rows")"
-done << 'EOF'
+quick_rows duramen-bench-history << 'EOF'
 durable commit, all kept, p50
 file, a commit
 open half the history back and get, warm, p50
@@ -40,13 +24,8 @@ its commit
 restore 10,000 commits back : 3 diffs and the puts
 EOF
 # what a few pages are does not depend on the machine
-is "a diff reads what differs" 1 "$(grep -c '"diff with 10 changes, read".*"within":true' <<< "$rows")"
-is "the file stays small" 2 "$(grep -c '"last:100, file.*"within":true' <<< "$rows")"
-"$bench" --only space --space-commits 200 --entries 500 --dir "$TMPDIR/work" > "$TMPDIR/out"
-is "one section alone" 4 "$(grep -c '' "$TMPDIR/out")"
-"$bench" --entries none 2> "$TMPDIR/err"
-is "a number that is none" 2 $?
-"$bench" --help | grep -q -- '--strict'
-is "help" 0 $?
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+within "a diff reads what differs" 1 '"diff with 10 changes, read"'
+within "the file stays small" 2 '"last:100, file'
+is "one section alone" 4 \
+	"$("$bench" --only space --space-commits 200 --entries 500 --dir "$PWD/work" 2> stderr.txt | grep -c '')"
+bench_end

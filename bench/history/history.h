@@ -18,7 +18,7 @@ struct settings {
 	uint64_t commits;       /* one-key commits on it */
 	uint64_t space_commits; /* under "last:100" */
 	uint64_t big;           /* entries of the prefix that is compared */
-	uint32_t samples;       /* of what is timed one by one */
+	uint64_t samples;       /* of what is timed one by one */
 	uint64_t seed;
 };
 

@@ -106,10 +106,10 @@ void section_keys(dur_workspace *ws, const struct settings *o)
 		put[round] = p[0] / p[1];
 		get[round] = g[0] / g[1];
 	}
-	report(&(struct limit){ "puts of typed keys beside raw ones", "x", median(put, o->rounds), 0.8,
-	                        true });
-	report(&(struct limit){ "gets of typed keys beside raw ones", "x", median(get, o->rounds), 0.8,
-	                        true });
+	report_rounds((struct limit){ "puts of typed keys beside raw ones", "x", 0, 0.8, true }, put,
+	              o->rounds);
+	report_rounds((struct limit){ "gets of typed keys beside raw ones", "x", 0, 0.8, true }, get,
+	              o->rounds);
 	NEED(dur_detach(k.prefix));
 	free(k.order);
 	free(k.key);

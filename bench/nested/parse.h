@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parsing lines of JSON and nothing else. True: they are values, so many as they should be. */
+#ifndef BENCH_NESTED_PARSE_H
+#define BENCH_NESTED_PARSE_H
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Each line as jansson gives it: a tree of values. parse_jansson.c. */
+bool parse_jansson(const char *path, uint64_t lines);
+/* The events that the duramen command makes values of. parse_events.c. */
+bool parse_events(const char *path, uint64_t lines);
+
+#endif /* BENCH_NESTED_PARSE_H */
