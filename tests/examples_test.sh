@@ -37,6 +37,24 @@ cold fish: herring
 just one: herring soup
 kept: 2" "$("$examples/set" 2>&1)"
 
+expect "document: whole, by path, by handles" "food:
+  0: apple
+shop:
+  fruits:
+    0: apple
+    1: pear
+users:
+  0: -
+  1:
+    age: 26
+    name: Alice
+  2:
+    age: 42
+    city: Bergen
+    name: Bob" "$("$examples/document" 2>&1)"
+expect "orders: four parts of a list" "500500 in all" "$("$examples/orders" 1000 2>&1)"
+expect "orders: again, from where the list was" "500503 in all" "$("$examples/orders" 2 2>&1)"
+
 # A reader that is there before the counts are.
 "$examples/count_lines" < /dev/null
 expect "count_lines, nothing to count" 0 $?
