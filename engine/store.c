@@ -199,6 +199,22 @@ int store_find(struct store *store, const struct state *newest, uint64_t number,
 	return rc < 0 ? rc : history_find(store->file, &record, number, out);
 }
 
+int store_find_before(struct store *store, const struct state *newest, uint64_t number,
+                      struct state *out)
+{
+	struct state before;
+	uint32_t n = 0;
+	int rc = store_find(store, newest, number, out), listed;
+
+	if (rc == 0 ? !(out->flags & STATE_MAINTENANCE) :
+	    rc != DUR_E_GONE || number < newest->oldest || number > newest->number)
+		return rc;
+	listed = store_states(store, newest, number, false, &before, 1, &n);
+	if (listed < 0)
+		return listed;
+	return n && before.number >= newest->oldest ? store_find(store, newest, before.number, out) : rc;
+}
+
 int store_find_time(struct store *store, const struct state *newest, int64_t time_ns,
                     uint64_t *number)
 {

@@ -159,6 +159,12 @@ int store_state(struct store *store, uint64_t state, uint64_t record, struct sta
 int store_durable(struct store *store, uint64_t state, uint64_t *record);
 /* A retained state, looked up in newest (which the caller has pinned). DUR_E_GONE with a message. */
 int store_find(struct store *store, const struct state *newest, uint64_t number, struct state *out);
+/*
+ * The same for a number after which changes are sought: one in the range that is no such state, as of
+ * maintenance, stands for the last one before it, which holds the same.
+ */
+int store_find_before(struct store *store, const struct state *newest, uint64_t number,
+                      struct state *out);
 /* The last retained state at or before a time; 1: none. */
 int store_find_time(struct store *store, const struct state *newest, int64_t time_ns, uint64_t *number);
 /* The state n commits (maintenance not counted) before newest; 0 is newest itself. 1: not that many. */

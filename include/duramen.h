@@ -1103,7 +1103,7 @@ int dur_pack_history(dur_prefix *p, int budget_ms);
 
 /*
  * Writes a stream to fd: the state of snap; with HISTORY every retained state up to it. since: a
- * retained state before it; then the stream holds only what changed after that one, and with HISTORY
+ * retained state before it, or what dur_state() said of a snapshot then; the stream holds only what changed after that one, and with HISTORY
  * each state after it; 0: all. The prefix goes on meanwhile: what is read is pinned. States that
  * retention drops before their turn comes are left out.
  * fd: anything that can be written to, a pipe too; it stays open. After a failure what was written is

@@ -93,6 +93,22 @@ static int plan_names(struct copy_plan *plan)
 	return rc;
 }
 
+/* Of a state of maintenance, as a snapshot may be of, the one with data before it. */
+static int find_since(dur_prefix *p, uint64_t *since)
+{
+	struct coord_pin pin;
+	struct state newest, state;
+	int rc = prefix_newest(p, &pin, &newest);
+
+	if (rc < 0)
+		return rc;
+	rc = store_find_before(p->shared->store, &newest, *since, &state);
+	if (rc == 0)
+		*since = state.number;
+	coord_unpin(p->shared->coord, &pin);
+	return rc;
+}
+
 int copy_plan_make(dur_view *snap, uint64_t since, bool history, struct copy_plan *plan)
 {
 	int rc;
@@ -101,6 +117,8 @@ int copy_plan_make(dur_view *snap, uint64_t since, bool history, struct copy_pla
 	rc = state_of(snap, &plan->last);
 	if (rc == 0)
 		rc = plan_names(plan);
+	if (rc == 0 && since && since <= snap->state)
+		rc = find_since(snap->prefix, &since);
 	if (rc == 0 && since > plan->last.number)
 		rc = error_set(DUR_E_RANGE,
 		               "state %" PRIu64 " comes after state %" PRIu64 ": nothing leads "

@@ -75,7 +75,7 @@ int follow_start(struct follow *f, dur_prefix *p, uint64_t after, dur_view **sna
 	rc = prefix_newest(p, &pin, &newest);
 	if (rc < 0)
 		return rc;
-	rc = store_find(p->shared->store, &newest, after, &state);
+	rc = store_find_before(p->shared->store, &newest, after, &state);
 	if (rc == 0)
 		rc = open_state(f, &state, snap);
 	coord_unpin(p->shared->coord, &pin);

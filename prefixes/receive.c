@@ -267,11 +267,28 @@ static int apply(struct receive *r, dur_prefix *p, uint64_t newest, int spool)
 	return rc;
 }
 
+/*
+ * Whoever was killed at receiving the same may have left a state on disk that nobody was told of. If
+ * somebody has the lock, that one has recovered.
+ */
+static int recover(dur_prefix *p)
+{
+	struct txn *txn;
+	int rc = store_begin(p->shared->store, 0, p->memory_bytes, &txn);
+
+	if (rc == 0)
+		store_abort(txn);
+	return rc == DUR_E_LOCKED ? 0 : rc;
+}
+
 static int extend(struct receive *r, dur_prefix *p, int spool)
 {
 	struct looking looking = { 0 };
 	struct state newest;
-	int rc = newest_listed(p, &newest);
+	int rc = recover(p);
+
+	if (rc == 0)
+		rc = newest_listed(p, &newest);
 
 	if (rc == 0)
 		rc = check_fit(r, p, &newest);

@@ -11,7 +11,7 @@
 
 #include "engine/policy.h"
 
-enum { MODEL_STATES = 4096, MODEL_NAMES = 12 };
+enum { MODEL_STATES = 8192, MODEL_NAMES = 12 };
 
 struct model_state {
 	uint64_t number;

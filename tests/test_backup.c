@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/hash.h"
@@ -132,6 +133,33 @@ START_TEST(twenty_increments)
 		before = state;
 	}
 	check_copy("copy", 21);
+}
+END_TEST
+
+/* Snapshots may be of states that hold no change: a name makes one, packing does. */
+START_TEST(since_what_a_snapshot_showed)
+{
+	uint64_t before[2];
+	dur_view *snap;
+
+	changes(3);
+	for (int i = 0; i < 2; i++) {
+		EXPECT(0, dur_name(source, i ? "b" : "a", DUR_LATEST));
+		EXPECT(0, dur_snapshot(source, DUR_LATEST, NULL, &snap));
+		before[i] = dur_state(snap);
+		dur_close(snap);
+	}
+	ck_assert_uint_gt(before[1], before[0]);
+	backup_to(source, DUR_LATEST, 0, 0, file);
+	EXPECT(0, backup_from(ws, "copy", file));
+	for (int i = 0; i < 2; i++) { /* nothing came since */
+		backup_to(source, DUR_LATEST, before[i], 0, file);
+		EXPECT(DUR_NONE, backup_from(ws, "copy", file));
+	}
+	changes(2);
+	backup_to(source, DUR_LATEST, before[0], DUR_HISTORY, file);
+	EXPECT(0, backup_from(ws, "copy", file));
+	check_copy("copy", 3);
 }
 END_TEST
 
@@ -310,7 +338,7 @@ END_TEST
 
 /* ---- While others write ---- */
 
-/* ROOT: commits until it is killed. */
+/* ROOT: commits until it is killed, and packs what is behind it. */
 static int role_write(int argc, char **argv)
 {
 	dur_workspace *mine = prefix_workspace(argv[0]);
@@ -320,11 +348,56 @@ static int role_write(int argc, char **argv)
 	(void)argc;
 	EXPECT(0, dur_attach(mine, "source", 0, NULL, &p));
 	test_say('!');
-	for (unsigned i = 0; i < 1000000; i++)
+	for (unsigned i = 0; i < 1000000; i++) {
 		backup_change(p, &random, 20, NULL);
+		if (i % 32 == 0)
+			MUST(dur_pack_history(p, 2));
+	}
 	return 0;
 }
 
+/* What `duramen dump` prints of a state, to a file. */
+static void dump(const char *name, uint64_t state, const char *to)
+{
+	char command[3 * PATH_MAX];
+
+	snprintf(command, sizeof command, "'%s' --root '%s' dump %s --at %" PRIu64 " > '%s'",
+	         getenv("DURAMEN"), root, name, state, to);
+	HOLDS(system(command) == 0, "%s", command);
+}
+
+static void same_dumps(uint64_t state)
+{
+	const char *a = kit_path("dump-source"), *b = kit_path("dump-copy");
+	uint8_t *bytes[2];
+	size_t n[2];
+
+	dump("source", state, a);
+	dump("copy", state, b);
+	bytes[0] = backup_bytes(a, &n[0]);
+	bytes[1] = backup_bytes(b, &n[1]);
+	HOLDS(n[0] > 100 && n[0] == n[1] && memcmp(bytes[0], bytes[1], n[0]) == 0,
+	      "state %" PRIu64 ": %zu and %zu bytes of dump", state, n[0], n[1]);
+	free(bytes[0]);
+	free(bytes[1]);
+}
+
+/* A state of maintenance does not travel: the one that it was made on is the same. */
+static void copy_is(dur_view *snap)
+{
+	dur_prefix *copy = open_copy("copy");
+	uint64_t copied = prefix_newest_state(copy);
+	dur_view *v;
+
+	ck_assert_uint_le(copied, dur_state(snap));
+	EXPECT(0, dur_snapshot(copy, DUR_LATEST, NULL, &v));
+	backup_same_coll(dur_root(snap), dur_root(v));
+	dur_close(v);
+	EXPECT(0, dur_detach(copy));
+	same_dumps(copied);
+}
+
+/* All of it, then twenty increments. */
 START_TEST(while_another_process_writes)
 {
 	struct peer peer;
@@ -333,23 +406,25 @@ START_TEST(while_another_process_writes)
 	changes(3);
 	peer_start(&peer, "write", root, NULL);
 	ck_assert_int_eq(peer_hear(&peer), '!');
-	for (unsigned i = 0; i < 12; i++) {
-		kit_sleep_ms(10);
+	for (unsigned i = 0; i <= 20; i++) {
 		dur_view *snap;
 		int fd = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+		while (prefix_newest_state(source) == before) /* it is being packed, or swapped out */
+			kit_sleep_ms(1);
 		EXPECT(0, dur_snapshot(source, DUR_LATEST, NULL, &snap));
 		state = dur_state(snap);
 		EXPECT(0, dur_backup(snap, before, i % 3 == 2 ? DUR_HISTORY : 0, fd, NULL));
-		dur_close(snap);
 		lseek(fd, 0, SEEK_SET);
-		ck_assert_int_eq(dur_receive(ws, "copy", fd, NULL), state == before ? DUR_NONE : 0);
+		EXPECT(0, dur_receive(ws, "copy", fd, NULL));
 		close(fd);
+		copy_is(snap);
+		dur_close(snap);
 		before = state;
 	}
 	peer_kill(&peer);
 	dur_prefix *copy = open_copy("copy");
-	ck_assert_uint_ge(backup_same_states(source, copy), 2);
-	backup_same_state(source, state, copy, DUR_LATEST);
+	ck_assert_uint_ge(backup_same_states(source, copy), 21);
 	EXPECT(0, dur_detach(copy));
 	prefix_check_sound(ws, "copy", DUR_HISTORY);
 }
@@ -438,6 +513,7 @@ static void refused(const uint8_t *bytes, size_t n, const char *name, uint64_t d
 		HOLDS(backup_digest(ws, name) == digest, "%s: the copy has changed", what);
 }
 
+/* Cut, and flipped, at 200 places. */
 static void damage_everywhere(const char *name, uint64_t digest)
 {
 	size_t n;
@@ -447,15 +523,13 @@ static void damage_everywhere(const char *name, uint64_t digest)
 	for (unsigned i = 0; i < 200; i++) {
 		size_t at = i < 20 ? i * 5 % n : i < 60 ? n - 1 - (i - 20) : kit_random(&seed) % n;
 		uint8_t bit = (uint8_t)(1 << kit_random(&seed) % 8);
-		if (i % 2) {
-			snprintf(what, sizeof what, "cut at %zu of %zu", at, n);
-			refused(bytes, at, name, i % 10 == 1 ? digest : 0, what);
-		} else {
-			snprintf(what, sizeof what, "flipped at %zu of %zu", at, n);
-			bytes[at] ^= bit;
-			refused(bytes, n, name, i % 10 == 0 ? digest : 0, what);
-			bytes[at] ^= bit;
-		}
+
+		snprintf(what, sizeof what, "cut at %zu of %zu", at, n);
+		refused(bytes, at, name, digest, what);
+		snprintf(what, sizeof what, "flipped at %zu of %zu", at, n);
+		bytes[at] ^= bit;
+		refused(bytes, n, name, digest, what);
+		bytes[at] ^= bit;
 	}
 	free(bytes);
 }
@@ -862,10 +936,12 @@ static int role_receive(int argc, char **argv)
 static void receive_killed(const char *name, const char *stream, unsigned us)
 {
 	struct peer peer;
+	int status;
 
 	peer_start(&peer, "receive", root, name, stream, NULL);
 	ck_assert_int_eq(peer_hear(&peer), '!');
 	usleep(us);
+	ck_assert_msg(waitpid(peer.pid, &status, WNOHANG) == 0, "it could not receive");
 	peer_kill(&peer);
 }
 
@@ -918,6 +994,34 @@ START_TEST(killed_while_it_receives)
 }
 END_TEST
 
+/*
+ * The last receiver was killed when its state was on disk and nobody had been told of it: shared memory
+ * is as it was before. So the copy holds the stream already.
+ */
+START_TEST(killed_before_it_was_told)
+{
+	char coord[PATH_MAX + 16], before[PATH_MAX];
+	dur_prefix *copy;
+	dur_view *txn;
+
+	snprintf(coord, sizeof coord, "%s/copy.dur-coord", root);
+	snprintf(before, sizeof before, "%s", kit_path("coord-before"));
+	changes(5);
+	backup_to(source, 3, 0, 0, file);
+	backup_to(source, DUR_LATEST, 3, DUR_HISTORY, file2);
+	EXPECT(0, backup_from(ws, "copy", file));
+	copy = open_copy("copy");
+	EXPECT(0, dur_begin(copy, NULL, &txn));
+	file_copy(coord, before);
+	dur_close(txn);
+	EXPECT(0, dur_detach(copy));
+	EXPECT(0, backup_from(ws, "copy", file2));
+	file_copy(before, coord);
+	EXPECT(DUR_NONE, backup_from(ws, "copy", file2));
+	check_copy("copy", 4);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("backup");
@@ -934,6 +1038,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, empty_and_first);
 	tcase_add_test(tc, all_states);
 	tcase_add_test(tc, twenty_increments);
+	tcase_add_test(tc, since_what_a_snapshot_showed);
 	tcase_add_test(tc, long_history);
 	tcase_add_test(tc, raw_keys);
 	tcase_add_test(tc, all_sizes);
@@ -953,6 +1058,7 @@ static Suite *suite(void)
 	tcase_add_test(no, no_reader_no_room);
 	tcase_add_test(no, forgeries);
 	tcase_add_test(kill, killed_while_it_receives);
+	tcase_add_test(kill, killed_before_it_was_told);
 	suite_add_tcase(s, tc);
 	suite_add_tcase(s, no);
 	suite_add_tcase(s, kill);

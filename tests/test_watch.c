@@ -166,6 +166,40 @@ END_TEST
 /*
  * Nothing is left out in silence: what retention has taken is told, at once or when it comes to it.
  */
+/* A name, a policy, packing make states that change nothing; snapshots of the newest may be of these. */
+START_TEST(from_a_snapshot_on)
+{
+	dur_iter *it, *level;
+	uint64_t state, seen;
+	dur_view *snap;
+
+	open_prefix("all");
+	for (int i = 1; i <= 3; i++)
+		state = prefix_put(p, "n", i, false);
+	EXPECT(0, dur_name(p, "here", DUR_LATEST));
+	EXPECT(0, dur_name(p, "here-too", DUR_LATEST));
+	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
+	seen = dur_state(snap);
+	ck_assert_uint_gt(seen, state);
+	dur_close(snap);
+	EXPECT(0, dur_watch(p, NULL, seen, 0, &level));
+	next_is(level, 0, 0, NULL, 0);
+	state = prefix_put(p, "n", 4, false);
+	next_is(level, state, DUR_CHANGED, "/n", 4);
+	EXPECT(0, dur_watch(p, NULL, seen, 0, &it));
+	next_is(it, state, DUR_CHANGED, "/n", 4);
+	next_is(it, 0, 0, NULL, 0);
+	dur_iter_close(it);
+	dur_iter_close(level);
+	/* what stood before it is gone: nobody knows any more what has changed since */
+	EXPECT(0, dur_unname(p, "here"));
+	EXPECT(0, dur_unname(p, "here-too"));
+	EXPECT(0, dur_keep(p, "last:1"));
+	prefix_put(p, "n", 5, false);
+	EXPECT(DUR_E_GONE, dur_watch(p, NULL, seen, 0, &it));
+}
+END_TEST
+
 START_TEST(what_is_gone_is_told)
 {
 	dur_iter *it;
@@ -449,6 +483,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, state_by_state);
 	tcase_add_test(tc, states_without_changes_are_passed);
 	tcase_add_test(tc, coalesced);
+	tcase_add_test(tc, from_a_snapshot_on);
 	tcase_add_test(tc, what_is_gone_is_told);
 	tcase_add_test(tc, thinned_states_are_told_too);
 	tcase_add_test(tc, what_a_watch_refuses);
