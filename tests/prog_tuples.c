@@ -3,7 +3,8 @@
  * prog_tuples make N: N random tuples of the types that all implementations of the encoding have,
  * in the order of dur_compare(). prog_tuples read: the tuples whose encodings, in hexadecimal, stand
  * on standard input, one a line. Either way a line is an encoding, a tab, and the items as a JSON
- * array:
+ * array. prog_tuples order STEP: of every STEP-th of such encodings and any other one of them, the
+ * bytes are in the order that dur_compare() gives the items; prints how many tuples that were.
  *
  *	null true false, and [LETTER, ...]: i an integer's digits, d a double's bits, s a string's and
  *	b bytes' and u a UUID's bytes, all as strings; t items of a tuple
@@ -123,27 +124,108 @@ static int make(uint64_t n)
 	return 0;
 }
 
-static int read_all(void)
+/* The bytes of the next line; false at the end. */
+static bool next_line(uint8_t *bytes, uint64_t *len)
 {
 	static char line[2 * MAX_BYTES + 2];
-	static uint8_t bytes[MAX_BYTES], scratch[3 * MAX_BYTES];
-	static dur_value items[MAX_ITEMS];
+
+	if (!fgets(line, sizeof line, stdin))
+		return false;
+	*len = strcspn(line, "\n") / 2;
+	for (uint64_t i = 0; i < *len; i++) {
+		unsigned byte;
+		if (sscanf(line + 2 * i, "%2x", &byte) != 1)
+			exit(2);
+		bytes[i] = (uint8_t)byte;
+	}
+	return true;
+}
+
+static uint32_t unpack(const uint8_t *bytes, uint64_t len, dur_value *items, uint64_t room,
+                       void *scratch)
+{
 	uint32_t n;
 
-	while (fgets(line, sizeof line, stdin)) {
-		uint64_t len = strcspn(line, "\n") / 2;
-		for (uint64_t i = 0; i < len; i++) {
-			unsigned byte;
-			if (sscanf(line + 2 * i, "%2x", &byte) != 1)
-				return 2;
-			bytes[i] = (uint8_t)byte;
-		}
-		if (dur_unpack(bytes, len, items, MAX_ITEMS, &n, scratch, sizeof scratch) < 0) {
-			fprintf(stderr, "dur_unpack: %s: %s", dur_message(), line);
-			return 1;
-		}
+	if (dur_unpack(bytes, len, items, (uint32_t)room, &n, scratch, 3 * len) < 0) {
+		fprintf(stderr, "dur_unpack: %s\n", dur_message());
+		exit(1);
+	}
+	return n;
+}
+
+static int read_all(void)
+{
+	static uint8_t bytes[MAX_BYTES], scratch[3 * MAX_BYTES];
+	static dur_value items[MAX_ITEMS];
+	uint64_t len;
+
+	while (next_line(bytes, &len)) {
+		uint32_t n = unpack(bytes, len, items, MAX_ITEMS, scratch);
 		print_tuple(bytes, len, items, n);
 	}
+	return 0;
+}
+
+/* ---- All pairs ---- */
+
+struct packed {
+	uint8_t *bytes; /* and behind them room for what was unpacked */
+	uint64_t len;
+	dur_value tuple;
+};
+
+static struct packed keep(const uint8_t *bytes, uint64_t len)
+{
+	struct packed p = { .bytes = malloc(4 * len + 1), .len = len };
+	dur_value *items = malloc((len + 1) * sizeof *items); /* each has a byte at least */
+	uint32_t n;
+
+	memcpy(p.bytes, bytes, len);
+	n = unpack(p.bytes, len, items, len + 1, p.bytes + len);
+	p.tuple = DUR_TUPLE(items, n);
+	return p;
+}
+
+static int sign(int64_t n)
+{
+	return (n > 0) - (n < 0);
+}
+
+static int byte_order(const struct packed *a, const struct packed *b)
+{
+	int order = memcmp(a->bytes, b->bytes, a->len < b->len ? a->len : b->len);
+
+	return sign(order != 0 ? order : (int64_t)a->len - (int64_t)b->len);
+}
+
+static int order(uint64_t step)
+{
+	static uint8_t bytes[MAX_BYTES];
+	struct packed *all = NULL;
+	uint64_t lines = 0, n = 0, len;
+
+	for (; next_line(bytes, &len); lines++) {
+		if (lines % step != 0)
+			continue;
+		all = realloc(all, (n + 1) * sizeof *all);
+		all[n++] = keep(bytes, len);
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		for (uint64_t j = 0; j < n; j++) {
+			int by_items = sign(dur_compare(&all[i].tuple, &all[j].tuple));
+			if (by_items == byte_order(&all[i], &all[j]))
+				continue;
+			fprintf(stderr, "lines %" PRIu64 " and %" PRIu64 ": dur_compare() gives %d\n",
+			        i * step + 1, j * step + 1, by_items);
+			return 1;
+		}
+	}
+	printf("%" PRIu64 "\n", n);
+	for (uint64_t i = 0; i < n; i++) {
+		free(all[i].bytes);
+		free((void *)all[i].tuple.items);
+	}
+	free(all);
 	return 0;
 }
 
@@ -153,5 +235,7 @@ int main(int argc, char **argv)
 		return make(strtoull(argv[2], NULL, 10));
 	if (argc == 2 && strcmp(argv[1], "read") == 0)
 		return read_all();
+	if (argc == 3 && strcmp(argv[1], "order") == 0)
+		return order(strtoull(argv[2], NULL, 10));
 	return 2;
 }
