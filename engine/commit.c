@@ -596,7 +596,9 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 	if (rc < 0)
 		return rc;
 	record_start(c, options);
-	rc = pages_place(c);
+	rc = retired_check(c->record.retired, c->record.n_retired);
+	if (rc == 0)
+		rc = pages_place(c);
 	if (rc < 0)
 		return rc;
 	rc = record_finish(c, options);

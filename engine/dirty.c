@@ -120,6 +120,13 @@ void dirty_root(struct dirty *d, struct page_ptr *root)
 		d->roots[d->n_roots++] = root;
 }
 
+/* A write that stopped half-way may have left pointers to pages that it let go of. */
+int dirty_lost(const struct dirty *d)
+{
+	return error_set(d->failed ? d->failed : DUR_E_CORRUPT, "a write of this transaction failed half-way: "
+	                 "roll back to a mark before it, or close the transaction");
+}
+
 /* ---- Buffers and indexes ---- */
 
 static int slab_new(struct dirty_private *x)

@@ -91,6 +91,8 @@ struct pager {
 };
 
 int unpack_page(struct unpack *unpack, struct page_ptr ptr, const struct page **page);
+/* A page of the transaction that is no more. */
+int dirty_lost(const struct dirty *d);
 
 static inline int page_get(const struct pager *pager, struct page_ptr ptr, const struct page **page)
 {
@@ -98,7 +100,7 @@ static inline int page_get(const struct pager *pager, struct page_ptr ptr, const
 		if (pager->unpack)
 			return unpack_page(pager->unpack, ptr, page);
 		*page = pager->dirty->pages[ptr.no & ~PAGE_DIRTY];
-		return 0;
+		return likely(*page != NULL) ? 0 : dirty_lost(pager->dirty);
 	}
 	return file_page(pager->file, ptr, page);
 }

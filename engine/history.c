@@ -301,6 +301,17 @@ static int chain_read(struct file *file, const struct record *newest, struct rec
 	return rc;
 }
 
+/* The file must have the pages that a record counts: all that is noted of them takes memory and time. */
+static int check_size(struct history *history)
+{
+	struct file *file = history->file;
+	int rc = history->file_pages > atomic_load(&file->pages) ? file_refresh(file) : 0;
+
+	if (rc == 0 && (history->file_pages < PAGE_FIRST || history->file_pages > atomic_load(&file->pages)))
+		rc = history_damaged("the number of its pages");
+	return rc;
+}
+
 int history_load(struct history *history, const struct record *newest)
 {
 	struct replay replay = { .history = history };
@@ -320,8 +331,9 @@ int history_load(struct history *history, const struct record *newest)
 	history->fold = newest->fold;
 	history->fold_record = newest->fold_record;
 	runs_init(&replay.map);
-	rc = history->file_pages < PAGE_FIRST || history->file_pages > PAGE_NUMBER_MAX ?
-		history_damaged("the number of its pages") : chain_read(history->file, newest, &chain, &n);
+	rc = check_size(history);
+	if (rc == 0)
+		rc = chain_read(history->file, newest, &chain, &n);
 	if (rc == 0)
 		rc = load_fold(&replay, newest->drained);
 	for (size_t i = 0; i < n && rc == 0; i++)

@@ -6,6 +6,7 @@
 #include "engine/nest.h"
 
 #include "engine/run.h"
+#include "internal/error.h"
 
 /* ---- The cell of a tree ---- */
 
@@ -315,4 +316,18 @@ bool nest_check(const uint8_t *cell, size_t len, bool dirty, const char **why)
 	if (!good)
 		*why = c.why;
 	return good;
+}
+
+/* ---- The way down ---- */
+
+int nest_way_enter(struct nest_way *way, struct page_ptr root)
+{
+	if (way->depth && root.no == way->mark.no && root.birth == way->mark.birth)
+		return error_set(DUR_E_CORRUPT, "page %llu: the collection whose root this is holds itself; "
+		                 "run `duramen check`, restore from a backup",
+		                 (unsigned long long)root.no);
+	way->depth++;
+	if ((way->depth & (way->depth - 1)) == 0)
+		way->mark = root;
+	return 0;
 }

@@ -143,4 +143,18 @@ static inline void nest_ref_set(uint8_t *cell, const struct nest_ref *ref, struc
  */
 bool nest_check(const uint8_t *cell, size_t len, bool dirty, const char **why);
 
+/*
+ * The way down to a nested tree, for walks that go into trees again each time one is named: in a file that
+ * somebody made up, a tree may hold itself, and there would be no end to it. {0} stands at the top; each
+ * tree on the way takes its outer one's way and enters. A way that goes round is noticed before it is four
+ * times as long as it takes to come round (R. P. Brent, "An improved Monte Carlo factorization algorithm",
+ * BIT 1980).
+ */
+struct nest_way {
+	uint64_t depth;
+	struct page_ptr mark;   /* the root at the last depth that was a power of two */
+};
+/* DUR_E_CORRUPT, with a message: this tree holds itself. */
+int nest_way_enter(struct nest_way *way, struct page_ptr root);
+
 #endif

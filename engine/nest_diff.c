@@ -50,6 +50,7 @@ struct positions {
 
 struct nest_frame {
 	struct pager pager[2];
+	struct nest_way down;           /* of what is now: both would have to go round */
 	uint32_t kind;
 	enum way way;
 	bool back;
@@ -510,6 +511,11 @@ static int push(struct nest_diff *d, const struct nest_source *old, const struct
 	struct nest_frame *f = NULL;
 	int r = take_frame(d, &f);
 
+	if (r < 0)
+		return r;
+	f->down = d->depth ? d->frames[d->depth - 1]->down : (struct nest_way){ 0 };
+	if (now->kind && !now->cell)
+		r = nest_way_enter(&f->down, now->tree.root);
 	if (r < 0)
 		return r;
 	f->kind = old->kind ? old->kind : now->kind;

@@ -42,6 +42,17 @@ void retired_sort(struct retired *list, size_t n)
 		qsort(list, n, sizeof *list, retired_compare);
 }
 
+int retired_check(struct retired *list, size_t n)
+{
+	retired_sort(list, n);
+	for (size_t i = 1; i < n; i++)
+		if (list[i].no < list[i - 1].no + list[i - 1].n)
+			return error_set(DUR_E_CORRUPT, "page %llu would be retired twice, for two places name it "
+			                 "that do not know of each other; nothing was changed: run `duramen "
+			                 "check`, restore from a backup", (unsigned long long)list[i].no);
+	return 0;
+}
+
 size_t retired_bound(size_t n)
 {
 	return 10 + n * RETIRED_MAX;

@@ -100,5 +100,10 @@ size_t retired_bound(size_t n);
 /* Appends to *list (grown by realloc). DUR_E_CORRUPT. */
 int retired_decode(const uint8_t *from, size_t len, uint64_t state, struct retired **list, size_t *n);
 void retired_sort(struct retired *list, size_t n);
+/*
+ * Sorts, and sees to it that no page is retired twice: in a damaged file two places may name one page that
+ * only one of them is counted for. DUR_E_CORRUPT.
+ */
+int retired_check(struct retired *list, size_t n);
 
 #endif

@@ -3,7 +3,9 @@
  * Letting go of trees: from the top down, with a stack of references that grows, so that neither the
  * depth of trees nor that of nesting matters. Leaves that name nothing are dropped unread.
  *
- * Two passes: the first only meets every page, so that damage is an error that changes nothing.
+ * Two passes: the first only meets every page, so that damage is an error that changes nothing. What it
+ * takes for shared may be let go of twice in the second one, which then meets pages that were not met
+ * before. Of these what cannot be read goes to the removal queue, as it does where a slice meets it.
  *
  * With a removal queue each tree that a cell names has a budget. A page that names more than what is left
  * of it waits, with all that is below it; so nearly always a large tree is one entry of the queue.
@@ -74,12 +76,17 @@ static int wait_in_queue(struct release *s, const struct page_ref *ref)
 	return r;
 }
 
+/* Whether the queue may have it; a page of the transaction would have no parent to be placed by. */
+static bool may_wait(const struct release *s, const struct page_ref *ref)
+{
+	const struct dirty_private *x = s->d->extra;
+	return x->queues && s->class == CLASS_DATA && !(ref->ptr.no & PAGE_DIRTY);
+}
+
 /* Whether a page or run, with so many references in it, is beyond what may be done now. Pays for it. */
 static bool beyond(struct release *s, const struct page_ref *ref, size_t n)
 {
-	const struct dirty_private *x = s->d->extra;
-	/* A page of the transaction cannot wait: it would have no parent to be placed by. */
-	if (!x->queues || !ref->nested || ref->ptr.no & PAGE_DIRTY)
+	if (!may_wait(s, ref) || !ref->nested)
 		return false;
 	/* Three levels have more pages than anyone wants to wait for. */
 	uint64_t cost = s->slice ? 1 : ref->level > 1 ? UINT64_MAX : n;
@@ -96,14 +103,13 @@ static int release_run(struct release *s, const struct page_ref *ref)
 	return s->drop ? dirty_drop_run(s->d, ref->ptr, (uint32_t)run_pages(ref->count), s->class) : 0;
 }
 
-static int release_one(struct release *s, struct page_ref *ref)
+/* What hangs below it is on the stack afterwards. */
+static int release_tree(struct release *s, struct page_ref *ref)
 {
 	const struct page *page;
 	size_t before = s->n;
 	int r = 0;
 
-	if (ref->kind == REF_RUN)
-		return release_run(s, ref);
 	if (s->pages_left-- == 0)
 		return tree_corrupt(ref->ptr, "more pages hang below its tree than the file has");
 	if (ref->kind == REF_TREE && !ref->nested) {
@@ -130,6 +136,17 @@ static int release_one(struct release *s, struct page_ref *ref)
 	return !r && s->drop ? dirty_drop(s->d, ref->ptr, s->class) : r;
 }
 
+/* On failure the stack is as it was. */
+static int release_one(struct release *s, struct page_ref *ref)
+{
+	size_t before = s->n;
+	int r = ref->kind == REF_RUN ? release_run(s, ref) : release_tree(s, ref);
+
+	if (r)
+		s->n = before;
+	return r;
+}
+
 /* All that is on the stack. */
 static int run_down(struct release *s)
 {
@@ -139,6 +156,8 @@ static int run_down(struct release *s)
 	while (!r && s->n) {
 		struct page_ref ref = s->stack[--s->n];
 		r = release_one(s, &ref);
+		if (r == DUR_E_CORRUPT && s->drop && may_wait(s, &ref))
+			r = wait_in_queue(s, &ref);
 	}
 	s->n = 0;
 	return r;

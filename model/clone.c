@@ -24,6 +24,7 @@ struct copying {
 	struct nest_ref tree;           /* the one that the inner copy is of */
 	struct element_key key;
 	struct place_cursor from;
+	struct nest_way way;
 	size_t len;
 	uint8_t old[TREE_CELL_MAX], cell[TREE_CELL_MAX];
 };
@@ -64,6 +65,7 @@ static int begin(dur_view *from, struct copying *outer, const struct nest_ref *r
 	if (!c)
 		return error_system(ENOMEM, "copying a collection");
 	c->outer = outer;
+	c->way = outer->way;
 	c->kind = p.kind;
 	c->left = ref->tree.count;
 	c->to = (struct tree){ .class = CLASS_DATA };
@@ -71,7 +73,9 @@ static int begin(dur_view *from, struct copying *outer, const struct nest_ref *r
 	p.own = (struct tree){ .root = ref->ptr, .count = ref->tree.count, .depth = ref->tree.depth };
 	p.tree = &p.own;
 	place_cursor_open(&c->from, &p);
-	rc = place_cursor_nth(&c->from, 0);
+	rc = nest_way_enter(&c->way, ref->ptr);
+	if (rc == 0)
+		rc = place_cursor_nth(&c->from, 0);
 	if (rc < 0) {
 		free(c);
 		return rc;
@@ -170,6 +174,7 @@ int cell_copy(dur_view *v, dur_view *from, struct made_cell *m)
 	if (!top)
 		return error_system(ENOMEM, "copying a collection");
 	top->outer = NULL;
+	top->way = (struct nest_way){ 0 };
 	take_cell(top, &(struct cell){ m->bytes, (uint32_t)m->len });
 	while (rc >= 0) {
 		rc = nest_refs_next(&top->refs, &ref);

@@ -78,12 +78,14 @@ struct pair {
 	uint32_t kind;
 	uint64_t left;
 	bool begun;
+	struct nest_way way;            /* of the first side: both would have to go round */
 	struct place_cursor side[2];
 };
 
 static int pair_open(const struct place *a, const struct place *b, struct pair **top)
 {
 	struct pair *pair;
+	int rc = 0;
 
 	if (a->kind != b->kind || place_count(a) != place_count(b))
 		return DUR_NONE;
@@ -98,10 +100,13 @@ static int pair_open(const struct place *a, const struct place *b, struct pair *
 	pair->kind = a->kind;
 	pair->left = place_count(a);
 	pair->begun = false;
+	pair->way = *top ? (*top)->way : (struct nest_way){ 0 };
+	if (a->tree)
+		rc = nest_way_enter(&pair->way, a->tree->root);
 	place_cursor_open(&pair->side[0], a);
 	place_cursor_open(&pair->side[1], b);
 	*top = pair;
-	return 0;
+	return rc;
 }
 
 static int pair_step(struct pair *pair)

@@ -31,6 +31,7 @@ struct giving {
 	uint32_t kind;
 	bool changes;                   /* from an old tree to this one */
 	bool begun;
+	struct nest_way way;
 	/* the entry whose parts are being given */
 	size_t len, old_len;
 	unsigned given, parts;
@@ -112,7 +113,7 @@ static bool nth_of(const struct giving *pool, uint32_t from, unsigned *nth, stru
 
 /* ---- Trees ---- */
 
-static int begin(struct giver *a, struct giving **top)
+static int begin(struct giver *a, const struct tree *tree, struct giving **top)
 {
 	struct giving *t = malloc(sizeof *t);
 
@@ -124,8 +125,9 @@ static int begin(struct giver *a, struct giving **top)
 	t->old_len = 0;
 	t->within = t->was = (struct span){ 0 };
 	t->pool = a->top ? a->top->pool : t;
+	t->way = a->top ? a->top->way : (struct nest_way){ 0 };
 	*top = a->top = t;
-	return 0;
+	return nest_way_enter(&t->way, tree->root);
 }
 
 static struct tree tree_of(const struct nest_ref *ref)
@@ -139,7 +141,7 @@ static struct tree tree_of(const struct nest_ref *ref)
 static int begin_whole(struct giver *a, uint32_t kind, const struct tree *tree)
 {
 	struct giving *t;
-	int rc = begin(a, &t);
+	int rc = begin(a, tree, &t);
 
 	if (rc < 0)
 		return rc;
@@ -156,7 +158,7 @@ static int begin_changes(struct giver *a, uint32_t kind, const struct tree *old,
 {
 	const struct tree_bounds all = { 0 };
 	struct giving *t;
-	int rc = begin(a, &t);
+	int rc = begin(a, now, &t);
 
 	if (rc < 0)
 		return rc;

@@ -7,11 +7,11 @@
  *
  * A few hundred tries, with DURAMEN_SLOW=1 ten times as many.
  */
+#include "damage.h"
 #include "prefix_kit.h"
 
 #include "engine/hash.h"
 #include "engine/page.h"
-#include "internal/bytes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -511,106 +511,12 @@ END_TEST
 
 /* ---- Changed, with good checksums ---- */
 
-static uint64_t file_seed(const uint8_t *bytes)
-{
-	return get_u64(bytes + 56);
-}
-
-static void slot_seal(uint8_t *bytes, unsigned i)
-{
-	uint8_t *slot = bytes + (PAGE_SLOT_0 + i) * PAGE_SIZE;
-	struct hash128 sum = hash128(slot, PAGE_SIZE - 16, file_seed(bytes));
-
-	put_u64(slot + PAGE_SIZE - 16, sum.low);
-	put_u64(slot + PAGE_SIZE - 8, sum.high);
-}
-
-/* A record, and the slots that name it. */
-static void record_seal(uint8_t *bytes, uint64_t no, uint64_t size)
-{
-	uint8_t *record = bytes + no * PAGE_SIZE;
-	uint32_t used = get_u32(record + 28);
-	struct hash128 sum;
-
-	if (used < 48 || used > size - no * PAGE_SIZE)
-		return;
-	sum = hash128(record + 48, used - 48, get_u64(record + 48));
-	put_u64(record + 32, sum.low);
-	put_u64(record + 40, sum.high);
-	for (unsigned i = 0; i < 2; i++) {
-		uint8_t *slot = bytes + (PAGE_SLOT_0 + i) * PAGE_SIZE;
-
-		if (get_u64(slot + 16) != no)
-			continue;
-		put_u64(slot + 32, sum.low);
-		put_u64(slot + 40, sum.high);
-		slot_seal(bytes, i);
-	}
-}
-
-static void run_seal(uint8_t *bytes, uint64_t no, uint64_t size)
-{
-	uint8_t *run = bytes + no * PAGE_SIZE;
-	uint64_t length = get_u64(run + 24), pieces = get_u32(run + 36), trailer;
-
-	trailer = (64 + length + 7) & ~(uint64_t)7;
-	if (length > size || pieces > size || trailer + 8 * pieces > size - no * PAGE_SIZE)
-		return;
-	trailer = hash64(run + trailer, 8 * pieces, file_seed(bytes));
-	put_u64(run, hash64(run + 8, 56, trailer));
-}
-
-static void page_seal_again(uint8_t *bytes, uint64_t no, uint64_t size)
-{
-	uint8_t *page = bytes + no * PAGE_SIZE;
-
-	if (no == PAGE_SUPER)
-		put_u64(page + PAGE_SIZE - 8, hash64(page, PAGE_SIZE - 8, 0));
-	else if (no < PAGE_FIRST)
-		slot_seal(bytes, (unsigned)no - PAGE_SLOT_0);
-	else if (page[22] == PAGE_RUN)
-		run_seal(bytes, no, size);
-	else if (page[22] == PAGE_RECORD)
-		record_seal(bytes, no, size);
-	else
-		put_u64(page, hash64(page + 8, PAGE_SIZE - 8, file_seed(bytes)));
-}
-
-/* Values at which checks of offsets and lengths go wrong. */
-static uint64_t nasty(uint64_t r, uint64_t was)
-{
-	switch (r % 8) {
-	case 0: return 0;
-	case 1: return UINT64_MAX;
-	case 2: return was + 1;
-	case 3: return was - 1;
-	case 4: return (uint64_t)1 << (r >> 8) % 64;
-	case 5: return was ^ (uint64_t)1 << (r >> 8) % 64;
-	case 6: return r >> 8 & 0xfff;
-	default: return r;
-	}
-}
-
-/* Changes a field of 1 to 8 bytes. Headers are where it hurts most. */
-static void change_page(uint8_t *bytes, uint64_t no, uint64_t *random)
-{
-	uint64_t r = kit_random(random), width = 1 + r % 8, was = 0, is;
-	uint64_t at = no * PAGE_SIZE + (r >> 8 & 1 ? (r >> 16) % 300 : (r >> 16) % (PAGE_SIZE - 8));
-
-	memcpy(&was, bytes + at, width);
-	is = nasty(kit_random(random), was);
-	memcpy(bytes + at, &is, width);
-	snprintf(text, sizeof text,
-	         "changing %" PRIu64 " bytes at page %" PRIu64 " + %" PRIu64 " to 0x%" PRIx64
-	         ", checksums made good",
-	         width, no, at % PAGE_SIZE, is);
-}
-
 START_TEST(changed_with_good_checksums)
 {
 	unsigned tries = kit_rounds(150);
 	uint64_t random = seed, size;
 	uint8_t *bytes;
+	char what[150];
 
 	sample_make("all", true, 8, &random);
 	sample_holds();
@@ -623,8 +529,9 @@ START_TEST(changed_with_good_checksums)
 			i % 6 == 0 ? i / 6 % 3 : kit_random(&random) % (sample.used >> PAGE_SHIFT);
 
 		memcpy(bytes, sample.bytes, size);
-		change_page(bytes, no, &random);
-		page_seal_again(bytes, no, size);
+		damage_field(bytes, no, &random, what, sizeof what);
+		snprintf(text, sizeof text, "%s, checksums made good", what);
+		damage_seal(bytes, no, size);
 		place(bytes, size);
 		try_it(text, true, i % 2);
 	}
@@ -713,7 +620,7 @@ START_TEST(newer_format)
 	memcpy(&was, sample.bytes + newer[_i].at, newer[_i].bytes);
 	is = was + 1;
 	memcpy(sample.bytes + newer[_i].at, &is, newer[_i].bytes);
-	page_seal_again(sample.bytes, PAGE_SUPER, sample.size);
+	damage_seal(sample.bytes, PAGE_SUPER, sample.size);
 	place(sample.bytes, sample.size);
 	ws = prefix_workspace(sample.root);
 	refused(ws, NAME, sample.path, DUR_E_FORMAT);

@@ -833,9 +833,18 @@ START_TEST(a_hundred_thousand_levels_are_no_matter)
 }
 END_TEST
 
-START_TEST(a_refused_release_changes_nothing)
+/* A bit of a page's flips, and so flips back. */
+static void world_flip(struct world *w, struct page_ptr ptr)
 {
-	struct world *w = world_open(seed);
+	uint8_t byte;
+	ck_assert_int_eq(pread(w->fd, &byte, 1, (off_t)(ptr.no << PAGE_SHIFT) + 100), 1);
+	byte ^= 4;
+	ck_assert_int_eq(pwrite(w->fd, &byte, 1, (off_t)(ptr.no << PAGE_SHIFT) + 100), 1);
+}
+
+/* The map "deeper" at the top, of several pages; gives a leaf of it that names runs. */
+static struct page_ptr put_deeper(struct world *w)
+{
 	struct path top = { 0 }, inner = { .n = 1, .key = { "deeper" } };
 	world_write(w, &top, put_named);
 	for (unsigned i = 0; i < 8; i++)
@@ -843,7 +852,6 @@ START_TEST(a_refused_release_changes_nothing)
 	world_commit(w);
 	world_check(w);
 
-	/* A leaf of the inner map that names runs is damaged. */
 	struct pager pager = world_pager(w);
 	struct cell cell;
 	struct nest_tree nest;
@@ -852,12 +860,15 @@ START_TEST(a_refused_release_changes_nothing)
 	nest_tree_read(cell.bytes, &nest);
 	ck_assert_uint_gt(nest.depth, 1);
 	ok(file_page(w->file, nest.root, &page));
-	struct page_ptr leaf = node_child_ptr(page, 1);
 	ck_assert(node_child(page, 1).runs);
-	uint8_t byte;
-	ck_assert_int_eq(pread(w->fd, &byte, 1, (off_t)(leaf.no << PAGE_SHIFT) + 100), 1);
-	byte ^= 4;
-	ck_assert_int_eq(pwrite(w->fd, &byte, 1, (off_t)(leaf.no << PAGE_SHIFT) + 100), 1);
+	return node_child_ptr(page, 1);
+}
+
+START_TEST(a_refused_release_changes_nothing)
+{
+	struct world *w = world_open(seed);
+	struct page_ptr leaf = put_deeper(w);
+	world_flip(w, leaf);
 	world_reopen(w);
 
 	uint64_t n;
@@ -866,11 +877,55 @@ START_TEST(a_refused_release_changes_nothing)
 	ck_assert_int_eq(tree_clear(&w->dirty, &w->tree, NULL, 0, NULL, 0, &n), DUR_E_CORRUPT);
 	ck_assert_int_eq(tree_put(&w->dirty, &w->tree, "deeper", 6, "\1", 1, NULL), DUR_E_CORRUPT);
 	ck_assert_int_eq(w->dirty.failed, 0);
-	byte ^= 4;
-	ck_assert_int_eq(pwrite(w->fd, &byte, 1, (off_t)(leaf.no << PAGE_SHIFT) + 100), 1);
+	world_flip(w, leaf);
 	world_check(w);
 	world_commit(w);
 	world_check(w);
+	world_close(w);
+}
+END_TEST
+
+/*
+ * Looking sees two places each of which would leave the map to the other, and so does not go down; it goes
+ * with the second one, and what of it cannot be read then waits.
+ */
+START_TEST(what_goes_from_both_places_and_is_damaged_waits)
+{
+	struct world *w = world_open(seed);
+	struct thing again = { .key = "again" };
+	bool found;
+	w->slice = 10;
+	struct page_ptr leaf = put_deeper(w);
+
+	struct pager pager = world_pager(w);
+	struct cell cell;
+	uint8_t copy[NEST_TREE_CELL];
+	world_begin(w);
+	ok(tree_get(&pager, &w->tree, "deeper", 6, &cell));
+	ok(ref_share_cell(&w->dirty, cell.bytes, cell.len));
+	memcpy(copy, cell.bytes, sizeof copy);
+	ok(tree_put(&w->dirty, &w->tree, "again", 5, copy, sizeof copy, NULL));
+	again.map = w->model->things[map_find(w->model, "deeper", &found)].map;
+	w->model = map_with(w->model, &again, 0, 0);
+	world_commit(w);
+	world_check(w);
+
+	world_flip(w, leaf);
+	world_reopen(w);
+	world_write(w, &(struct path){ 0 }, remove_all);
+	ck_assert_int_eq(w->dirty.failed, 0);
+	world_commit(w);
+	world_flip(w, leaf);
+	world_reopen(w);
+	world_check(w);
+	ck_assert_uint_gt(w->waits, 0);
+	for (unsigned i = 0; w->waits; i++) {
+		ck_assert_uint_lt(i, 1000);
+		world_begin(w);
+		world_commit(w);
+		world_check(w);
+	}
+	ck_assert_uint_eq(w->pages, w->system_pages);
 	world_close(w);
 }
 END_TEST
@@ -926,6 +981,7 @@ static Suite *refs_suite(void)
 	tcase_set_timeout(c, 600);
 	tcase_add_loop_test(c, what_is_removed_goes_bit_by_bit, 0, 4);
 	tcase_add_test(c, a_large_map_waits_as_one);
+	tcase_add_test(c, what_goes_from_both_places_and_is_damaged_waits);
 	suite_add_tcase(suite, c);
 	return suite;
 }
