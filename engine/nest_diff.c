@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "engine/run.h"
-#include "engine/seq_diff.h"
 #include "internal/error.h"
 
 enum way { BY_TREES, BY_ENTRIES, BY_POSITION };
@@ -585,6 +584,8 @@ static int compare_cells(struct nest_diff *d, struct nest_frame *f, struct nest_
 	    (old->bytes[0] & NEST_KIND) == (now->bytes[0] & NEST_KIND)) {
 		if (old->len == now->len && memcmp(old->bytes, now->bytes, old->len) == 0)
 			return 1;
+		if (d->flat)
+			return 0;
 		nest_source_of(&a, &f->pager[DIFF_OLD], old);
 		nest_source_of(&b, &f->pager[DIFF_NOW], now);
 		if (a.kind == DUR_ROPE)
@@ -642,6 +643,24 @@ int nest_diff_open(struct nest_diff *d, const struct nest_source *old, const str
 	d->resume = 0;
 	d->back = bounds && bounds->back;
 	return push(d, old, now, bounds ? bounds : &all);
+}
+
+int nest_diff_runs(struct nest_diff *d, struct seq_diff *runs)
+{
+	struct positions *l = &d->frames[0]->lists;
+	int r = make_runs(d->frames[0]);
+
+	*runs = l->runs;
+	l->runs = (struct seq_diff){ 0 };
+	if (r < 0 || (l->run.old_n == 0 && l->run.now_n == 0))
+		return r;
+	/* of an embedded list it is one */
+	runs->runs = malloc(sizeof *runs->runs);
+	if (!runs->runs)
+		return error_system(ENOMEM, "comparing nested collections");
+	runs->runs[0] = l->run;
+	runs->n = runs->cap = 1;
+	return 0;
 }
 
 int nest_diff_again(struct nest_diff *d, const struct nest_source *old, const struct nest_source *now)

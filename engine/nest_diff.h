@@ -8,12 +8,16 @@
  * lists by positions (seq_diff.h); where one of the two is embedded, entry by entry. Whether a collection
  * is embedded or has a tree is no difference, nor is the state in which it was put in place.
  *
+ * A flat diff goes into nothing: elements that are collections are told as changes if they may differ. So who
+ * writes to one of the sides can go from collection to collection as it likes (model/become.h).
+ *
  * Nothing recurses: frames are taken from the heap, one for each collection on the way, and kept.
  */
 #ifndef DURAMEN_ENGINE_NEST_DIFF_H
 #define DURAMEN_ENGINE_NEST_DIFF_H
 
 #include "engine/nest.h"
+#include "engine/seq_diff.h"
 #include "engine/tree_diff.h"
 
 /* One side's collection. */
@@ -48,6 +52,7 @@ struct nest_diff {
 	struct nest_frame **frames;
 	uint32_t depth, made, cap;      /* in use, there, room for */
 	bool back;
+	bool flat;                      /* set it before opening */
 	uint32_t resume;                /* frames that begin at the place noted in them; 0: none */
 	uint64_t pages_read[2];         /* by frames that have ended; nest_diff_pages() */
 };
@@ -61,6 +66,11 @@ int nest_diff_open(struct nest_diff *d, const struct nest_source *old, const str
                    const struct tree_bounds *bounds);
 /* The next change. 0, 1 at the end, or an error. Good until one of the sides is written to. */
 int nest_diff_next(struct nest_diff *d, struct nest_change *change);
+/*
+ * Of lists instead of stepping, right after opening: all positions that differ, with the runs' owner. They
+ * hold whatever is written later.
+ */
+int nest_diff_runs(struct nest_diff *d, struct seq_diff *runs);
 /*
  * After writes: goes on with the sides as they are now, behind the change last told; if none was told, at
  * the first. The kinds are the same as before.

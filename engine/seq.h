@@ -122,9 +122,8 @@ int seq_split(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t a
 int seq_join(struct dirty *d, struct tree *tree, enum seq_kind kind, struct tree *right);
 
 /*
- * A tree of items [from, to) of src that shares its pages with it. Pages of the transaction below
- * src are written first, so that its root may change, too. DUR_E_RANGE. Changes to either are not
- * seen by the other.
+ * A tree of items [from, to) of src that shares its pages with it. DUR_E_RANGE. Changes to either are
+ * not seen by the other.
  */
 int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t from, uint64_t to,
               struct tree *out);

@@ -1010,8 +1010,10 @@ int dur_next_change(dur_iter *it, dur_change *change);
  * commit is refused, with DUR_LENIENT too.
  * Errors: DUR_E_MISUSE (another prefix, or not a snapshot), DUR_E_READ_ONLY (txn is none), those of
  * a write. Like them all it bars the commit.
- * Threads: the views'. Cost: that of dur_diff(), and a write for each entry that differs. Pages that
- * the transaction still has are shared, the rest is written anew.
+ * Collections that are in both, at the same place, are gone into, and handles to them stay good.
+ * Threads: the views'. Cost: that of dur_diff(), and a write for each element that differs, at any
+ * depth; a collection that has become another one for the most part is copied. Pages that the
+ * transaction still has are shared, the rest is written anew.
  */
 int dur_restore(dur_view *txn, dur_view *snap);
 

@@ -89,7 +89,7 @@ static int path_add(struct change_path *path, const struct nest_step *step)
 
 /* ---- Opening ---- */
 
-static void source_of(struct nest_source *source, const struct place *p, const struct pager *pager)
+void changes_source(struct nest_source *source, const struct place *p, const struct pager *pager)
 {
 	*source = (struct nest_source){ .pager = pager };
 	if (!p)
@@ -112,8 +112,8 @@ static int open_sources(struct changes *c, const struct place *old, const struct
 	c->view[DIFF_OLD] = old ? old->view : NULL;
 	c->view[DIFF_NOW] = now ? now->view : NULL;
 	c->whole = false;
-	source_of(&a, old, &(old ? old->view : any)->pager);
-	source_of(&b, now, &any->pager);
+	changes_source(&a, old, &(old ? old->view : any)->pager);
+	changes_source(&b, now, &any->pager);
 	return again ? nest_diff_again(&c->diff, &a, &b)
 	             : nest_diff_open(&c->diff, &a, &b, bounds);
 }

@@ -25,6 +25,8 @@ struct changes {
 	struct key_arena arena;         /* what the last row put together */
 };
 
+/* One side of a diff; p may be NULL. */
+void changes_source(struct nest_source *source, const struct place *p, const struct pager *pager);
 /*
  * Between two collections, before the first change; NULL: there is none. {0} before the first use; may be
  * called again. What is read later is read in the places' views.

@@ -94,18 +94,14 @@ static int batch_make(dur_view *v, struct batch *b, const dur_value *items, uint
 		rc = cell_prepare(&items[i], 0, &m);
 		rc = rc == 0 ? batch_put(b, i, &m) : rc < 0 ? rc : 0;
 	}
-	/*
-	 * What takes pages: scalars first, since cloning a collection writes pages of the transaction, in
-	 * which they may lie.
-	 */
-	for (int collections = 0; collections < 2; collections++)
-		for (uint64_t i = 0; i < n && rc == 0; i++) {
-			if (b->cells[i].bytes || (items[i].type >= DUR_MAP) != collections)
-				continue;
-			rc = cell_make(v, &items[i], 0, &m);
-			if (rc == 0 && (rc = batch_put(b, i, &m)) < 0)
-				cell_unmake(v, &m);
-		}
+	/* What takes pages. */
+	for (uint64_t i = 0; i < n && rc == 0; i++) {
+		if (b->cells[i].bytes)
+			continue;
+		rc = cell_make(v, &items[i], 0, &m);
+		if (rc == 0 && (rc = batch_put(b, i, &m)) < 0)
+			cell_unmake(v, &m);
+	}
 	if (b->cells)
 		batch_done(b);
 	return rc;

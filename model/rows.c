@@ -201,6 +201,11 @@ static struct row *known(dur_view *v, const struct row *parent, const struct ele
 	return NULL;
 }
 
+bool row_known(dur_view *v, const struct row *parent, const struct element_key *key)
+{
+	return known(v, parent, key, hash_of(parent, key)) != NULL;
+}
+
 static int make(dur_view *v, struct row *parent, const struct element_key *key, uint64_t hash,
                 struct row **out)
 {

@@ -84,6 +84,8 @@ void row_leave(dur_view *v, struct row *row);
  * handle yet: the next row_child() of another collection may forget it, unless it is parent to that.
  */
 int row_child(dur_view *v, struct row *parent, const struct element_key *key, struct row **row);
+/* Whether there is one; without it nobody has a handle to that collection or to what is in it. */
+bool row_known(dur_view *v, const struct row *parent, const struct element_key *key);
 
 /* Finds it: row->cell, row->tree. 0, DUR_E_STALE, DUR_E_CORRUPT. */
 int row_find(dur_view *v, struct row *row);

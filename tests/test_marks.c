@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "dump_kit.h"
 #include "prefix_kit.h"
 #include "random_values.h"
 
@@ -24,76 +25,6 @@ static dur_value small[4];
 static uint64_t below(uint64_t n)
 {
 	return random_below(&rng, n);
-}
-
-/* ---- All that is in a collection, as text ---- */
-
-struct dump {
-	char *at;
-	size_t n, cap;
-};
-
-static void add(struct dump *d, const void *bytes, size_t n)
-{
-	if (d->n + n > d->cap) {
-		d->cap = 2 * (d->n + n) + 64;
-		d->at = realloc(d->at, d->cap);
-	}
-	if (n)
-		memcpy(d->at + d->n, bytes, n);
-	d->n += n;
-}
-
-static void dump_coll(struct dump *d, dur_coll c);
-
-static void dump_value(struct dump *d, const dur_value *v)
-{
-	add(d, &v->type, sizeof v->type);
-	if (v->type == DUR_INT)
-		add(d, &v->i, sizeof v->i);
-	else if (v->type == DUR_STR)
-		add(d, &v->len, sizeof v->len), add(d, v->str, v->len);
-	else if (v->type == DUR_MAP || v->type == DUR_LIST || v->type == DUR_SET)
-		dump_coll(d, v->coll);
-	else
-		HOLDS(v->type == DUR_NULL, "a value of type %u", v->type);
-}
-
-static void dump_coll(struct dump *d, dur_coll c)
-{
-	dur_value key, value;
-	dur_iter *it;
-	uint64_t n;
-
-	EXPECT(0, dur_count(c, NULL, &n));
-	add(d, &n, sizeof n);
-	EXPECT(0, dur_scan(c, NULL, &it));
-	while (MUST(dur_next(it, &key, &value)) == 0) {
-		dump_value(d, &key);
-		if (c.kind != DUR_SET)
-			dump_value(d, &value);
-	}
-	dur_iter_close(it);
-}
-
-static struct dump dump_of(dur_coll c)
-{
-	struct dump d = { 0 };
-
-	dump_coll(&d, c);
-	return d;
-}
-
-/* What is there is what was kept, which is not used again. */
-static void same(dur_coll c, struct dump *kept, bool keep)
-{
-	struct dump now = dump_of(c);
-
-	HOLDS(now.n == kept->n && memcmp(now.at, kept->at, now.n) == 0,
-	      "a collection of kind %u is not what it is to be", c.kind);
-	free(now.at);
-	if (!keep)
-		free(kept->at);
 }
 
 /* ---- Operations ---- */
@@ -279,19 +210,19 @@ static size_t rollback(dur_view *v)
 
 	if (to + 1 < n_moments && below(2)) { /* by the way of a newer one, which ends */
 		EXPECT(0, dur_rollback(v, moments[n_moments - 1].mark));
-		same(dur_root(v), &moments[n_moments - 1].all, true);
+		dump_same(dur_root(v), &moments[n_moments - 1].all, true);
 	}
 	EXPECT(0, dur_rollback(v, m->mark));
 	if (to + 1 < n_moments)
 		EXPECT(DUR_E_STALE, dur_rollback(v, moments[to + 1].mark));
-	same(dur_root(v), &m->all, true);
+	dump_same(dur_root(v), &m->all, true);
 	for (unsigned i = 0; i < HANDLES; i++) {
 		if (handles[i].open && !(m->handle[i].open && m->handle[i].coll.at == handles[i].coll.at))
 			dur_leave(handles[i].coll);
 		handles[i] = m->handle[i];
 		HOLDS(is_good(&handles[i]) == m->good[i], "handle %u: %s", i, dur_message());
 		if (m->good[i])
-			same(handles[i].coll, &m->of[i], true);
+			dump_same(handles[i].coll, &m->of[i], true);
 	}
 	while (n_moments > to + 1)
 		forget(&moments[--n_moments]);
@@ -325,7 +256,7 @@ static void handle_write(dur_view *v)
 	fill(h->coll, &rng);
 	del(h->coll, &rng);
 	EXPECT(0, dur_rollback(v, here));
-	same(dur_root(v), &all, false);
+	dump_same(dur_root(v), &all, false);
 }
 
 static uint64_t free_and_live(void)
@@ -344,7 +275,7 @@ static void replay(const uint64_t *seeds, size_t n, struct dump *want)
 	EXPECT(0, dur_begin(plain, NULL, &v));
 	for (size_t i = 0; i < n; i++)
 		operate(v, seeds[i]);
-	same(dur_root(v), want, true);
+	dump_same(dur_root(v), want, true);
 	EXPECT(0, dur_commit(v, &(dur_commit_options){ .flags = DUR_ASYNC }, NULL));
 	dur_close(v);
 }
@@ -372,7 +303,7 @@ static void transaction(void)
 	all = dump_of(dur_root(v));
 	if (below(4)) {
 		EXPECT(0, dur_commit(v, &(dur_commit_options){ .flags = DUR_ASYNC }, NULL));
-		same(dur_root(v), &all, true);
+		dump_same(dur_root(v), &all, true);
 		replay(seeds, n, &all);
 	}
 	dur_close(v);
@@ -498,7 +429,7 @@ START_TEST(shared_collections_come_back)
 	ck_assert_uint_eq(n, 1);
 	EXPECT(0, dur_commit(v, NULL, NULL));
 	EXPECT(0, dur_enter(root, &DUR_STR("b"), &a));
-	same(a, &kept, false);
+	dump_same(a, &kept, false);
 	dur_close(v);
 	prefix_check_sound(ws, "p", DUR_HISTORY);
 }
@@ -552,12 +483,12 @@ START_TEST(failed_spills_are_lifted)
 	EXPECT(rc, dur_put(dur_root(v), &DUR_INT(1), &DUR_INT(1)));
 	EXPECT(rc, dur_mark(v, &other));
 	EXPECT(0, dur_rollback(v, id));
-	same(dur_root(v), &kept, true);
+	dump_same(dur_root(v), &kept, true);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
 	EXPECT(0, dur_put(dur_root(v), &DUR_INT(1), &DUR_STRN(text, 100)));
-	same(dur_root(v), &kept, true);
+	dump_same(dur_root(v), &kept, true);
 	EXPECT(0, dur_commit(v, NULL, NULL));
-	same(dur_root(v), &kept, false);
+	dump_same(dur_root(v), &kept, false);
 	dur_close(v);
 	prefix_check_sound(ws, "p", DUR_HISTORY);
 }
