@@ -66,15 +66,6 @@ static int check_text(const dur_value *v, const uint8_t **text, size_t *len, uin
 	return rc;
 }
 
-/* 8 bytes may be written; gives how many count. */
-static size_t put_int(uint8_t *to, int64_t i)
-{
-	uint64_t magnitude = (uint64_t)(i ^ i >> 63); /* its top bit is the one below the sign */
-
-	put_u64(to, (uint64_t)i);
-	return i == 0 ? 0 : magnitude == 0 ? 1 : (64 - (size_t)__builtin_clzll(magnitude)) / 8 + 1;
-}
-
 static size_t put_time(uint8_t *to, const dur_value *v)
 {
 	put_u64(to, (uint64_t)v->time.sec);
@@ -96,7 +87,7 @@ static int put_small(const dur_value *v, uint8_t *to, size_t *n)
 		to[0] = (uint8_t)v->i;
 		*n = 1;
 		return 0;
-	case DUR_INT: *n = put_int(to, v->i); return 0;
+	case DUR_INT: *n = value_put_int(to, v->i); return 0;
 	case DUR_DOUBLE:
 		memcpy(to, &v->f, 8);
 		*n = 8;
@@ -162,7 +153,7 @@ int value_encode(const dur_value *v, uint8_t *buf, size_t cap, size_t *len)
 	}
 	n = put_head(small, type, v->tag);
 	if (type != v->type) {
-		payload = put_int(small + n, i);
+		payload = value_put_int(small + n, i);
 		text = NULL;
 	} else if (!is_text(type)) {
 		rc = put_small(v, small + n, &payload);

@@ -31,6 +31,7 @@
 
 #include "engine/key.h"
 #include "include/duramen.h"
+#include "include/internal/bytes.h"
 
 enum {
 	VALUE_TYPE = 0x3f,
@@ -49,6 +50,15 @@ struct value_run {
 };
 
 /* ---- Into cells ---- */
+
+/* The payload of an int: 8 bytes may be written; gives how many count. */
+static inline size_t value_put_int(uint8_t *to, int64_t i)
+{
+	uint64_t magnitude = (uint64_t)(i ^ i >> 63); /* its top bit is the one below the sign */
+
+	put_u64(to, (uint64_t)i);
+	return i == 0 ? 0 : magnitude == 0 ? 1 : (64 - (size_t)__builtin_clzll(magnitude)) / 8 + 1;
+}
 
 /*
  * A cell of v takes at most so many bytes. Walks a tuple, else O(1) (O(n) for DUR_CSTR). v may be

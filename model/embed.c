@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "engine/key_codes.h"
+#include "engine/key_plain.h"
 #include "engine/value.h"
 #include "model/write.h"
 
@@ -122,10 +124,12 @@ static inline void put_length(struct embed *e, size_t at)
 {
 	size_t len = e->len - at;
 
-	if (unlikely(len >= 128)) {
-		memmove(e->bytes + at + 1, e->bytes + at, len);
-		e->len++;
+	if (likely(len < 128)) {
+		e->bytes[at - 1] = (uint8_t)len;
+		return;
 	}
+	memmove(e->bytes + at + 1, e->bytes + at, len);
+	e->len++;
 	small_length(e->bytes + at - 1, (unsigned)len);
 }
 
@@ -148,13 +152,22 @@ static inline void settle(struct open *o)
 	o->highest_len = o->last_len;
 }
 
-static int put_key(struct embed *e, struct open *o, const dur_value *key)
+static inline int put_key(struct embed *e, struct open *o, const dur_value *key)
 {
 	uint8_t *to = e->bytes + e->len + 1;
 	size_t len;
-	int rc = kind_is_raw(o->kind) ? key_encode_raw(key, to, DUR_MAX_KEY, &len)
-	                              : key_encode(key, to, DUR_MAX_KEY, &len);
+	int rc = 0;
 
+	/* A plain string as most names are: the short way. */
+	if (likely(o->kind == DUR_MAP && key->type == DUR_STR && key->len < 100 && key->ptr &&
+	           key_copy_plain(to + 1, key->ptr, key->len, true))) {
+		to[0] = KEY_STR;
+		to[key->len + 1] = 0;
+		len = key->len + 2;
+	} else {
+		rc = kind_is_raw(o->kind) ? key_encode_raw(key, to, DUR_MAX_KEY, &len)
+		                          : key_encode(key, to, DUR_MAX_KEY, &len);
+	}
 	if (rc < 0)
 		return rc;
 	e->len += 1 + len;
@@ -165,11 +178,18 @@ static int put_key(struct embed *e, struct open *o, const dur_value *key)
 	return e->len > e->room;
 }
 
-static int put_scalar(struct embed *e, const dur_value *value)
+static inline int put_scalar(struct embed *e, const dur_value *value)
 {
+	uint8_t *to = e->bytes + e->len + 1;
 	size_t len;
-	int rc = value_encode(value, e->bytes + e->len + 1, e->room + 1 - e->len, &len);
+	int rc = 0;
 
+	if (value->type == DUR_INT && value->tag == 0) {
+		to[0] = DUR_INT;
+		len = 1 + value_put_int(to + 1, value->i);
+	} else {
+		rc = value_encode(value, to, e->room + 1 - e->len, &len);
+	}
 	if (rc != 0)
 		return rc == -ENOSPC ? 1 : rc;
 	e->len += 1 + len;
@@ -235,9 +255,8 @@ static int end(struct embed *e)
 	return e->len > e->room;
 }
 
-static int step(struct embed *e)
+static inline int step(struct embed *e, struct open *o)
 {
-	struct open *o = &e->open[e->depth];
 	const dur_value *value;
 	int rc = 0;
 
@@ -267,10 +286,11 @@ int literal_embed(const dur_value *value, size_t room, uint8_t *cell, size_t *le
 	e.room = room;
 	rc = begin(&e, value);
 	while (rc == 0) {
-		if (e.open[e.depth].next != e.open[e.depth].end) {
-			rc = step(&e);
+		struct open *o = &e.open[e.depth];
+		while (o->next != o->end && rc == 0 && o == &e.open[e.depth])
+			rc = step(&e, o);
+		if (rc != 0 || o != &e.open[e.depth])
 			continue;
-		}
 		rc = end(&e);
 		if (e.depth-- == 0)
 			break;

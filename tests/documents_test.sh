@@ -387,6 +387,9 @@ is "load: it ends its commit" $((before + 2)) "$(newest docs)"
 "$DURAMEN" dump docs | sed -n '/"key":"big"/p' > big.out
 is "it is as it was" "" "$(sed -n 2p big.ndjson | cmp - big.out 2>&1)"
 ok "the one after it is there" 2 get docs /after
+before=$(newest docs)
+ok "load it behind batches that are not put yet" "" load docs big.ndjson --batch 1
+is "each is a commit" $((before + 3)) "$(newest docs)"
 sed -n 2p big.ndjson | sed 's/.*"value"://; s/,*"key".*//; s/}}$/}/' > whole.json
 ok "create whole" "" create whole
 ok "put what goes" "" put whole /goes 1

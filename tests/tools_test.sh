@@ -565,6 +565,32 @@ wrong_file "a key that cannot be" ndjson "$good{\"key\":\"$(printf 'x%.0s' {1..1
 wrong_file "a tagged key" ndjson '{"key":{"~g":[1,2]},"value":1}' 'line 1, column 1: *'
 no "load, no such file" 3 "cannot open nosuch.txt: *" load files nosuch.txt
 no "load, a folder" 3 "*" load files .
+# A load reads ahead of what it puts. One that waits for more of a pipe ends all the same.
+mkfifo load.pipe
+waiting_load() { # BATCH: reads what comes through 8
+	"$DURAMEN" load files load.pipe --batch "$1" 2> load.err &
+	loader=$!
+	children+=("$loader")
+	exec 8> load.pipe
+}
+ends_waiting() { # WHAT PATTERN
+	wait "$loader"
+	is "load, $1: status" 3 $?
+	has "load, $1" "duramen: $2" "$(cat load.err)"
+	exec 8>&-
+}
+waiting_load 1
+printf '{"key":"%s","value":1}\n' "$(printf 'x%.0s' {1..1100})" >&8
+ends_waiting "refused while it waits" "load.pipe: line 1, column 1: *nothing was committed"
+waiting_load 2
+before=$(newest files)
+printf '{"key":%s,"value":1}\n' 1 2 3 >&8
+arrived() {
+	[ "$(newest files)" -gt "$before" ]
+}
+until_true arrived
+kill -TERM "$loader"
+ends_waiting "ended while it waits" "interrupted*the first 2 entries are committed, in 1 commit*"
 head -c 200000 /dev/urandom > noise.bin
 for format in ndjson tsv json; do
 	run load files --format $format noise.bin

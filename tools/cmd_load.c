@@ -1,42 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load: entries from a file, in batches. A batch is read and parsed as a whole before the
+ * load: entries from a file, in batches. A batch is read and parsed as a whole before its
  * transaction begins, so the writer lock is not held while a slow pipe is read, and an error in a
  * batch commits nothing of it.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "arena.h"
+#include "batches.h"
 #include "commands.h"
 #include "context.h"
-#include "entries.h"
 #include "message.h"
 #include "progress.h"
 #include "stop.h"
 #include "target.h"
 
-#define BATCH_MAX   (16u << 20)
-#define BATCH_BYTES ((size_t)64 << 20) /* a batch of large values ends here */
-
-struct place {
-	uint64_t line, column;
-};
+#define BATCH_MAX (16u << 20)
 
 struct load {
 	struct context context;
-	struct entry_reader reader;
-	struct arena arena;
+	struct batches batches;
 	struct progress progress;
-	dur_value *keys, *values;
-	struct place *places; /* where each entry begins, for messages */
-	uint32_t n, cap;
+	FILE *file;
 	dur_coll into;    /* of the transaction */
-	bool stored;      /* the batch, because its last value does not fit in memory */
 	const char *name; /* of the file, for messages */
 	uint64_t entries, commits, state; /* committed so far; state: the newest */
 };
@@ -52,67 +41,31 @@ static int stopped(const struct load *l)
 	              l->entries, l->commits, l->state);
 }
 
-static void make_room(struct load *l)
-{
-	if (l->n < l->cap)
-		return;
-	l->cap = l->cap ? 2 * l->cap : 1024;
-	l->keys = realloc(l->keys, l->cap * sizeof *l->keys);
-	l->values = realloc(l->values, l->cap * sizeof *l->values);
-	l->places = realloc(l->places, l->cap * sizeof *l->places);
-	if (l->keys == NULL || l->values == NULL || l->places == NULL)
-		out_of_memory();
-}
-
-/* Reads the next batch; l->n 0: there is none. */
-static int read_batch(struct load *l)
-{
-	arena_reset(&l->arena);
-	l->stored = false;
-	for (l->n = 0; l->n < l->context.args->batch && l->arena.total < BATCH_BYTES; l->n++) {
-		make_room(l);
-		int rc = entry_read(&l->reader, &l->arena, &l->keys[l->n], &l->values[l->n]);
-		if (stop_requested()) {
-			complain("interrupted");
-			return stopped(l);
-		}
-		if (rc < 0 && l->reader.builder.status == 0)
-			complain("%s: %s", l->name, l->reader.error);
-		if (rc < 0)
-			return stopped(l);
-		if (rc == 1)
-			break;
-		l->places[l->n] = (struct place){ l->reader.line, l->reader.column };
-		progress_step(&l->progress, l->reader.bytes, l->entries + l->n + 1);
-		if (l->stored) {
-			l->n++;
-			break;
-		}
-	}
-	return 0;
-}
-
 /* What goes into a map can be told to be right without a look at what went before. */
 static bool takes_many(dur_coll c)
 {
 	return c.kind == DUR_MAP || c.kind == DUR_RAW_MAP;
 }
 
-/* dur_put_many() does not tell which entry it refused: the same ones again, one by one, do. */
-static int put_each(struct load *l, int result)
+static int refuse_at(const struct load *l, struct batch_place at, const char *why)
 {
-	for (uint32_t i = 0; i < l->n; i++) {
+	return refuse(EXIT_FAILED, "%s: line %" PRIu64 ", column %" PRIu64 ": %s", l->name, at.line,
+	              at.column, why);
+}
+
+/* dur_put_many() does not tell which entry it refused: the same ones again, one by one, do. */
+static int put_each(struct load *l, const struct batch *b, int result)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
 		const char *why;
-		int rc = target_entry(l->into, &l->keys[i], &l->values[i], &why);
-		if (rc < 0) {
-			return refuse(EXIT_FAILED, "%s: line %" PRIu64 ", column %" PRIu64 ": %s",
-			              l->name, l->places[i].line, l->places[i].column, why);
-		}
+		int rc = target_entry(l->into, &b->keys[i], &b->values[i], &why);
+		if (rc < 0)
+			return refuse_at(l, b->places[i], why);
 	}
 	return result == 0 ? 0 : fail(result);
 }
 
-static int put_batch(struct load *l)
+static int put_batch(struct load *l, const struct batch *b)
 {
 	const struct args *args = l->context.args;
 	int rc = 0, status = context_begin(&l->context);
@@ -122,83 +75,84 @@ static int put_batch(struct load *l)
 	if (status != 0)
 		return status;
 	if (takes_many(l->into))
-		rc = dur_put_many(l->into, l->keys, l->values, l->n);
-	return rc < 0 || !takes_many(l->into) ? put_each(l, rc) : 0;
+		rc = dur_put_many(l->into, b->keys, b->values, b->n);
+	return rc < 0 || !takes_many(l->into) ? put_each(l, b, rc) : 0;
 }
 
 /* Before a value has ended that is to be stored while it is read: with those before it. */
-static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
+static int begin_value(void *ctx, struct batch *b, struct batch_place at, dur_coll *c,
+                       const dur_value **key)
 {
 	struct load *l = ctx;
-	if (l->reader.key == NULL)
-		return refuse(EXIT_FAILED,
-		              "%s: line %" PRIu64 ", column %" PRIu64 ": the key of "
-		              "an entry of more than %zu MiB must stand before its value",
-		              l->name, l->reader.line, l->reader.column, JSON_MEMORY >> 20);
-	int status = put_batch(l);
+	if (*key == NULL) {
+		char why[80];
+		snprintf(why, sizeof why,
+		         "the key of an entry of more than %zu MiB must stand before its value",
+		         JSON_MEMORY >> 20);
+		return refuse_at(l, at, why);
+	}
+	int status = put_batch(l, b);
 	if (status == 0 && !takes_many(l->into) && l->into.kind != DUR_LIST)
-		return refuse(EXIT_FAILED,
-		              "%s: line %" PRIu64 ", column %" PRIu64 ": a set or a rope takes no "
-		              "arrays and objects",
-		              l->name, l->reader.line, l->reader.column);
-	l->stored = status == 0;
+		return refuse_at(l, at, "a set or a rope takes no arrays and objects");
 	*c = l->into;
-	*key = l->reader.key;
 	return status;
 }
 
-static int commit_batch(struct load *l)
+static int commit_batch(struct load *l, const struct batch *b)
 {
-	int status = l->stored ? 0 : put_batch(l);
+	int status = b->stored ? 0 : put_batch(l, b);
 	if (status == 0)
 		status = context_commit(&l->context, &l->state);
 	if (status != 0) {
 		stopped(l);
 		return status;
 	}
-	l->entries += l->n;
+	l->entries += b->n;
 	l->commits++;
+	progress_step(&l->progress, b->bytes, l->entries);
 	return 0;
 }
 
-static int load_all(struct load *l)
+static int wrong(struct load *l, const struct batch *b)
 {
-	int status;
-	do {
-		status = read_batch(l);
-		if (status == 0 && l->n > 0)
-			status = commit_batch(l);
-	} while (status == 0 && l->n > 0);
 	progress_clear();
+	if (b->error[0] != '\0' && stop_requested())
+		complain("%s", b->error);
+	else if (b->error[0] != '\0')
+		complain("%s: %s", l->name, b->error);
+	return stopped(l);
+}
+
+static int load_all(struct load *l, enum format format)
+{
+	const struct batch *b;
+	int status = batches_start(&l->batches, l->file, format);
+	if (status != 0)
+		return status;
+	do {
+		b = batches_next(&l->batches);
+		if (b->end == BATCH_WRONG)
+			status = wrong(l, b);
+		else if (b->n > 0)
+			status = commit_batch(l, b);
+	} while (status == 0 && b->end == BATCH_MORE);
+	progress_clear();
+	batches_end(&l->batches);
 	return status;
 }
 
-static int open_file(struct load *l, enum format format)
+static int open_file(struct load *l)
 {
 	struct stat st;
 	bool standard = strcmp(l->name, "-") == 0;
-	FILE *f = standard ? stdin : fopen(l->name, "re");
-	if (f == NULL)
+	l->file = standard ? stdin : fopen(l->name, "re");
+	if (l->file == NULL)
 		return refuse(EXIT_FAILED, "cannot open %s: %s", l->name, strerror(errno));
 	if (standard)
 		l->name = "standard input";
-	bool sized = fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
-	entry_reader_init(&l->reader, f, format);
-	l->reader.builder.begin = begin_value;
-	l->reader.builder.ctx = l;
+	bool sized = fstat(fileno(l->file), &st) == 0 && S_ISREG(st.st_mode);
 	progress_start(&l->progress, "loading", "entries", sized ? (uint64_t)st.st_size : 0);
 	return 0;
-}
-
-static void close_file(struct load *l)
-{
-	if (l->reader.file != NULL && l->reader.file != stdin)
-		fclose(l->reader.file);
-	entry_reader_free(&l->reader);
-	arena_free(&l->arena);
-	free(l->keys);
-	free(l->values);
-	free(l->places);
 }
 
 static int run(const struct args *args)
@@ -211,10 +165,14 @@ static int run(const struct args *args)
 	stop_catch();
 	int status = context_open(&l.context, args, 0);
 	if (status == 0)
-		status = open_file(&l, format);
+		status = open_file(&l);
+	l.batches.begin = begin_value;
+	l.batches.ctx = &l;
+	l.batches.most = (uint32_t)args->batch;
 	if (status == 0)
-		status = load_all(&l);
-	close_file(&l);
+		status = load_all(&l, format);
+	if (l.file != NULL && l.file != stdin)
+		fclose(l.file);
 	return context_close(&l.context, status);
 }
 

@@ -25,12 +25,14 @@ enum format { FORMAT_NDJSON, FORMAT_TSV, FORMAT_JSON };
 /* text as --format takes it, NULL: ndjson. False, with a message, if it is none. */
 bool format_parse(const char *text, enum format *format);
 
+enum { ENTRY_ERROR = 320 };
+
 struct entry_reader {
 	FILE *file;
 	enum format format;
 	uint64_t bytes;        /* read so far */
 	uint64_t line, column; /* where the entry began, from 1 */
-	char error[320];       /* "line 3, column 7: ..." after a failure */
+	char error[ENTRY_ERROR]; /* "line 3, column 7: ..." after a failure */
 	/* private; tsv: the line at hand */
 	char *text;
 	size_t len, cap;

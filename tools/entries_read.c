@@ -178,7 +178,7 @@ static void begins(struct entry_reader *r)
 	r->column = at.column;
 }
 
-static bool name_is(const struct json_reader *json, const char *name)
+static inline bool name_is(const struct json_reader *json, const char *name)
 {
 	return json->len == strlen(name) && memcmp(json->text, name, json->len) == 0;
 }

@@ -462,10 +462,9 @@ static bool is_word(int c)
 
 static enum json_event take_word(struct json_reader *r, int c)
 {
-	static const char *const words[] = { "null", "false", "true" };
-	const char *word = words[c == 'n' ? 0 : c == 'f' ? 1 : 2];
+	const char *word = c == 'n' ? "null" : c == 'f' ? "false" : "true";
 	const uint8_t *at = r->from;
-	size_t n = strlen(word);
+	size_t n = c == 'f' ? 5 : 4;
 
 	for (size_t i = 0; i < n; i++, at++)
 		if (byte_at(r, &at) != word[i])
