@@ -107,7 +107,8 @@ void report_rounds(struct limit row, double *list, size_t n)
 
 /* ---- The command line ---- */
 
-enum { O_NUMBER = 256, O_ONLY = O_NUMBER + LIMITS_OPTIONS, O_QUICK, O_DIR, O_JSON, O_STRICT, O_HELP };
+enum { O_NUMBER = 256, O_ONLY = O_NUMBER + LIMITS_OPTIONS, O_QUICK, O_DIR, O_JSON, O_STRICT,
+	O_HELP };
 
 static const char *only;
 static bool found, strict;
@@ -117,8 +118,8 @@ static void usage(FILE *to, const struct limits_program *p)
 	fprintf(to, "Usage: %s [OPTION]...\n%s, each figure beside what it may be.\n\n", p->name,
 	        p->about);
 	for (const struct limits_option *o = p->options; o->name; o++)
-		fprintf(to, "  --%s N%*s%s (%llu)\n", o->name, (int)(16 - strlen(o->name)), "", o->about,
-		        (unsigned long long)*o->value);
+		fprintf(to, "  --%s N%*s%s (%llu)\n", o->name, (int)(16 - strlen(o->name)), "",
+		        o->about, (unsigned long long)*o->value);
 	fprintf(to,
 	        "  --only NAME         %s\n"
 	        "  --quick             few of all: shows that it runs, its figures mean nothing\n"
@@ -169,7 +170,8 @@ static void fill(struct option *list, const struct limits_program *p)
 
 	memcpy(list, all, sizeof(all));
 	for (int i = 0; p->options[i].name; i++)
-		list[n++] = (struct option){ p->options[i].name, required_argument, NULL, O_NUMBER + i };
+		list[n++] = (struct option){ p->options[i].name, required_argument, NULL,
+			                     O_NUMBER + i };
 	list[n] = (struct option){ 0 };
 }
 

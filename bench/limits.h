@@ -31,14 +31,14 @@ struct limits_option {
 
 struct limits_program {
 	const char *name, *about;
-	const struct limits_option *options;    /* up to one without a name, at most LIMITS_OPTIONS */
+	const struct limits_option *options;    /* up to one without a name: LIMITS_OPTIONS */
 	const char *sections;   /* "this, that or those", for --help */
 };
 enum { LIMITS_OPTIONS = 12 };
 
 /*
- * Takes the command line, and makes limits_dir below --dir, or TMPDIR, or /var/tmp. Ends the program if
- * it cannot, or was asked for --help.
+ * Takes the command line, and makes limits_dir below --dir, or TMPDIR, or /var/tmp. Ends the program
+ * if it cannot, or was asked for --help.
  */
 void limits_open(int argc, char **argv, const struct limits_program *program);
 /* Whether --only does not leave this section out. */

@@ -255,7 +255,8 @@ struct ready {
 	uint8_t *at, *end;      /* free, or, once all are there, the next one */
 	uint8_t *first;
 };
-enum { READY_HEAD = 8, READY_MAX = READY_HEAD + DUR_MAX_KEY + TREE_CELL_MAX, READY_BYTES = 1 << 20 };
+enum { READY_HEAD = 8, READY_MAX = READY_HEAD + DUR_MAX_KEY + TREE_CELL_MAX };
+enum { READY_BYTES = 1 << 20 };
 
 static int ready_add(struct ready *r, dur_view *v, uint32_t i, uint32_t n,
                      const struct element_key *k, const struct made_cell *m)

@@ -229,8 +229,8 @@ static int begin(struct embed *e, const dur_value *value)
 	o->at = (uint16_t)e->len;
 	e->bytes[e->len++] = o->kind | NEST_EMBEDDED;
 	if (o->kind != DUR_ROPE) {
-		uint64_t n = kind_is_set(o->kind) || o->kind == DUR_LIST ? value->len : value->len / 2;
-		e->len += n < 128 ? 1 : 2;
+		bool pairs = o->kind == DUR_MAP || o->kind == DUR_RAW_MAP;
+		e->len += (pairs ? value->len / 2 : value->len) < 128 ? 1 : 2;
 	}
 	o->first = (uint16_t)e->len;
 	return e->len > e->room;
@@ -244,7 +244,8 @@ static int end(struct embed *e)
 	if (o->unsorted)
 		put_in_order(e, o);
 	if (o->kind != DUR_ROPE) {
-		if (unlikely(o->at + 1 + node_length_size(o->n) < o->first)) { /* many were the same */
+		if (unlikely(o->at + 1 + node_length_size(o->n) < o->first)) {
+			/* many keys were the same */
 			memmove(e->bytes + o->first - 1, e->bytes + o->first, e->len - o->first);
 			e->len--;
 		}
@@ -272,7 +273,8 @@ static inline int step(struct embed *e, struct open *o)
 		e->depth++;
 		return begin(e, value);
 	}
-	if (unlikely((value->type >= DUR_MAP && value->type < DUR_OBJECT) || value->type == DUR_COLL))
+	if (unlikely(value->type >= DUR_MAP &&
+	             (value->type < DUR_OBJECT || value->type == DUR_COLL)))
 		return 1; /* cloning it may take pages */
 	return put_scalar(e, value);
 }

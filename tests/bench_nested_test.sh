@@ -17,6 +17,7 @@ their pages beside their compact JSON text
 intersection with a small set : scanning both
 load of NDJSON, 1000 entries a durable commit
 load : parsing alone, jansson
+load : parsing alone, own values
 load : parsing alone, own events
 EOF
 # what a few pages are does not depend on the machine

@@ -40,7 +40,9 @@ static dur_value scalar(void)
 {
 	static const size_t sizes[] = { 6, 20, 126, 127, 130, 900, 2000 };
 
-	return below(3) ? random_scalar(&rng, &arena) : text(below(4) ? sizes[below(2)] : sizes[below(7)]);
+	if (below(3))
+		return random_scalar(&rng, &arena);
+	return text(below(4) ? sizes[below(2)] : sizes[below(7)]);
 }
 
 static dur_value key(bool raw)
@@ -54,11 +56,12 @@ static dur_value key(bool raw)
 
 static dur_value random_literal(unsigned depth)
 {
-	static const uint32_t kinds[] = { DUR_MAP, DUR_MAP, DUR_LIST, DUR_SET, DUR_RAW_MAP, DUR_RAW_SET,
-		                          DUR_ROPE };
+	static const uint32_t kinds[] = { DUR_MAP, DUR_MAP, DUR_LIST, DUR_SET, DUR_RAW_MAP,
+		                          DUR_RAW_SET, DUR_ROPE };
 	static const unsigned often[] = { 0, 1, 2, 3, 7, 20, 127, 128, 130, ITEMS };
 	uint32_t kind = kinds[below(7)];
-	bool raw = kind == DUR_RAW_MAP || kind == DUR_RAW_SET, map = kind == DUR_MAP || kind == DUR_RAW_MAP;
+	bool raw = kind == DUR_RAW_MAP || kind == DUR_RAW_SET;
+	bool map = kind == DUR_MAP || kind == DUR_RAW_MAP;
 	bool set = kind == DUR_SET || kind == DUR_RAW_SET, small = below(4) > 0;
 	unsigned n = often[below(depth == 0 && !below(10) ? 10 : 5)];
 	dur_value *items = key_arena_take(&arena, (2 * n + 1) * sizeof *items);
@@ -142,7 +145,7 @@ START_TEST(as_if_made_one_by_one)
 }
 END_TEST
 
-/* Literals and scalars, small and large, in any order and some twice: more than are kept from the check. */
+/* Literals and scalars, small and large, in any order, some twice: more than the check keeps. */
 START_TEST(many_at_once)
 {
 	enum { MANY = 12000 };
@@ -160,7 +163,8 @@ START_TEST(many_at_once)
 	EXPECT(0, dur_put_many(dur_root(txn), keys, values, MANY));
 	for (uint32_t k = 0; k < MANY; k++)
 		if (last[k])
-			EXPECT(0, dur_swap(dur_root(txn), &DUR_INT(k), &values[last[k] - 1], &DUR_NULL()));
+			EXPECT(0, dur_swap(dur_root(txn), &DUR_INT(k), &values[last[k] - 1],
+			                   &DUR_NULL()));
 	EXPECT(0, dur_commit(txn, NULL, NULL));
 	dur_close(txn);
 	free(keys);

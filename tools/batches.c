@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The batches take turns: the thread fills one while the caller has the other. Signals are the thread's,
- * so that they end a read that waits for a pipe; so does SIGUSR1, should the caller want to end.
+ * The batches take turns: the thread fills one while the caller has the other. Signals are the
+ * thread's, so that they end a read that waits for a pipe; so does SIGUSR1, should the caller want
+ * to end.
  */
 #include "batches.h"
 
@@ -59,7 +60,8 @@ static int begin_value(void *ctx, dur_coll *c, const dur_value **key)
 	if (s->stop)
 		return EXIT_FAILED; /* the caller has said why */
 	*key = s->reader.key;
-	int status = s->begin(s->ctx, b, (struct batch_place){ s->reader.line, s->reader.column }, c, key);
+	struct batch_place at = { s->reader.line, s->reader.column };
+	int status = s->begin(s->ctx, b, at, c, key);
 	b->stored = status == 0;
 	return status;
 }

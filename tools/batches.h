@@ -27,7 +27,7 @@ struct batch {
 		uint64_t line, column;
 	} *places; /* where each entry begins, for messages */
 	uint32_t n, cap;
-	bool stored;    /* its last value did not fit in memory: it is in a transaction, with all others */
+	bool stored;    /* it is in the transaction: its last value did not fit in memory */
 	uint64_t bytes; /* of the file up to its end */
 	enum batch_end end;
 	char error[ENTRY_ERROR];
@@ -35,9 +35,9 @@ struct batch {
 
 struct batches {
 	/*
-	 * A value is to be stored while it is read, as json_builder's begin: the entry's at at, under
-	 * *key (NULL: that did not come yet), behind all that the batch has. The caller waits in
-	 * batches_next() meanwhile and has no other batch, but this is called in the thread.
+	 * A value is to be stored while it is read, as json_builder's begin: of the entry that begins
+	 * at `at`, under *key (NULL: that did not come yet), behind all that the batch has. Called in
+	 * the thread; the caller waits in batches_next() meanwhile and has no other batch.
 	 */
 	int (*begin)(void *ctx, struct batch *b, struct batch_place at, dur_coll *c,
 	             const dur_value **key);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `duramen load` of NDJSON, all of it, beside parsing the same file alone: with jansson, which makes a tree
- * of values of each line, and with the command's own reader, which only tells what stands there. Each
- * in a process of its own.
+ * `duramen load` of NDJSON, all of it, beside parsing the same file alone: with jansson, which
+ * makes a tree of values of each line; with the command's own reader, which makes those that are
+ * put; and with what is below that, events that only tell what stands there. Each in a process of
+ * its own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "nested.h"
 #include "parse.h"
 
-enum way { LOAD, JANSSON, EVENTS, WAYS };
+enum way { LOAD, JANSSON, VALUES, EVENTS, WAYS };
 enum { MB = 1000000 };
 
 struct text {
@@ -30,7 +31,8 @@ struct took {
 /* An account as an API might give it: some 200 bytes, with an object and an array in it. */
 static int write_line(FILE *f, uint64_t i)
 {
-	static const char *const cities[] = { "Z\u00fcrich", "Genève", "Basel", "Lausanne", "Bern" };
+	static const char *const cities[] = { "Z\u00fcrich", "Genève", "Basel", "Lausanne",
+		                              "Bern" };
 	static const char *const tags[] = { "", "\"new\"", "\"new\",\"paid\"",
 		                            "\"paid\",\"team\",\"beta\"" };
 	uint64_t random = data_mix(i + 1);
@@ -65,16 +67,22 @@ static void make_text(struct text *t, const struct settings *o)
 		SURE(len > 0, "the text can be written");
 		t->bytes += (uint64_t)len;
 	}
-	SURE(fflush(f) == 0 && fdatasync(fileno(f)) == 0 && fclose(f) == 0, "the text can be written");
+	SURE(fflush(f) == 0 && fdatasync(fileno(f)) == 0 && fclose(f) == 0,
+	     "the text can be written");
 }
+
+static bool (*const parse[WAYS])(const char *path, uint64_t lines) = {
+	[JANSSON] = parse_jansson, [VALUES] = parse_values, [EVENTS] = parse_events,
+};
 
 static _Noreturn void child(const struct text *t, enum way way)
 {
 	if (way == LOAD) {
-		execl(t->duramen, "duramen", "--root", limits_dir, "load", "load", t->path, (char *)NULL);
+		execl(t->duramen, "duramen", "--root", limits_dir, "load", "load", t->path,
+		      (char *)NULL);
 		_exit(127);
 	}
-	_exit((way == JANSSON ? parse_jansson(t->path, t->lines) : parse_events(t->path, t->lines)) ? 0 : 1);
+	_exit(parse[way](t->path, t->lines) ? 0 : 1);
 }
 
 static struct took run(const struct text *t, enum way way)
@@ -91,7 +99,8 @@ static struct took run(const struct text *t, enum way way)
 		waited = wait4(pid, &status, 0, &u);
 	while (waited < 0 && errno == EINTR);
 	took.wall = seconds() - start;
-	SURE(waited == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0, "the text is read whole");
+	SURE(waited == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	     "the text is read whole");
 	took.cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
 	           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 	return took;
@@ -117,13 +126,16 @@ static struct took load(dur_workspace *ws, const struct text *t)
 
 void section_load(dur_workspace *ws, const struct settings *o)
 {
-	enum { RATE, WALL_JANSSON, CPU_JANSSON, WALL_EVENTS, CPU_EVENTS, ROWS };
+	/* The rate; then of each way of parsing its time, processor time too, through the load's. */
+	enum { ROWS = 1 + 2 * (WAYS - 1) };
 	static const struct limit rows[ROWS] = {
 		{ "load of NDJSON, 1000 entries a durable commit", "MB/s", 0, 0, true },
 		{ "load : parsing alone, jansson", "x", 0, 0.5, true },
 		{ "  in processor time", "x", 0, 0, true },
-		{ "load : parsing alone, own events", "x", 0, 0.5, true },
-		{ "  in processor time, own events", "x", 0, 0, true },
+		{ "load : parsing alone, own values", "x", 0, 0.5, true },
+		{ "  in processor time", "x", 0, 0, true },
+		{ "load : parsing alone, own events", "x", 0, 0, true },
+		{ "  in processor time", "x", 0, 0, true },
 	};
 	double *got[ROWS];
 	struct text t = { .lines = 0 };
@@ -137,11 +149,11 @@ void section_load(dur_workspace *ws, const struct settings *o)
 			enum way way = (enum way)((i + j) % WAYS);
 			took[way] = way == LOAD ? load(ws, &t) : run(&t, way);
 		}
-		got[RATE][i] = (double)t.bytes / MB / took[LOAD].wall;
-		got[WALL_JANSSON][i] = took[JANSSON].wall / took[LOAD].wall;
-		got[CPU_JANSSON][i] = took[JANSSON].cpu / took[LOAD].cpu;
-		got[WALL_EVENTS][i] = took[EVENTS].wall / took[LOAD].wall;
-		got[CPU_EVENTS][i] = took[EVENTS].cpu / took[LOAD].cpu;
+		got[0][i] = (double)t.bytes / MB / took[LOAD].wall;
+		for (int way = JANSSON; way < WAYS; way++) {
+			got[2 * way - 1][i] = took[way].wall / took[LOAD].wall;
+			got[2 * way][i] = took[way].cpu / took[LOAD].cpu;
+		}
 	}
 	for (int i = 0; i < ROWS; i++) {
 		report_rounds(rows[i], got[i], o->rounds);

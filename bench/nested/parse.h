@@ -7,7 +7,8 @@
 
 /* Each line as jansson gives it: a tree of values. parse_jansson.c. */
 bool parse_jansson(const char *path, uint64_t lines);
-/* The events that the duramen command makes values of. parse_events.c. */
+/* parse_own.c: the values that `duramen load` makes of them; the events that these are made of. */
+bool parse_values(const char *path, uint64_t lines);
 bool parse_events(const char *path, uint64_t lines);
 
 #endif /* BENCH_NESTED_PARSE_H */

@@ -57,7 +57,8 @@ static double scan(const dur_coll sets[2], uint64_t *n)
 
 void section_sets(dur_workspace *ws, const struct settings *o)
 {
-	double *faster = calloc(o->rounds, sizeof(double)), *took = calloc(o->rounds, sizeof(double));
+	double *faster = calloc(o->rounds, sizeof(double));
+	double *took = calloc(o->rounds, sizeof(double));
 	dur_coll sets[2];
 	dur_prefix *p;
 	dur_view *txn;
@@ -80,7 +81,8 @@ void section_sets(dur_workspace *ws, const struct settings *o)
 		SURE(n == m && n < o->few, "both find the same members");
 	}
 	dur_close(txn);
-	report_rounds((struct limit){ "intersection with a small set : scanning both", "x", 0, 20, true },
+	report_rounds((struct limit){ "intersection with a small set : scanning both", "x", 0, 20,
+	                              true },
 	              faster, o->rounds);
 	report_rounds((struct limit){ "  the intersection", "us", 0, 0, false }, took, o->rounds);
 	NEED(dur_detach(p));
