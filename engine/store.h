@@ -160,7 +160,7 @@ int store_durable(struct store *store, uint64_t state, uint64_t *record);
 /* A retained state, looked up in newest (which the caller has pinned). DUR_E_GONE with a message. */
 int store_find(struct store *store, const struct state *newest, uint64_t number, struct state *out);
 /*
- * The same for a number after which changes are sought: one in the range that is no such state, as of
+ * The same for a number that somebody was told of: one in the range that is no such state, as of
  * maintenance, stands for the last one before it, which holds the same.
  */
 int store_find_before(struct store *store, const struct state *newest, uint64_t number,
@@ -262,9 +262,9 @@ int store_mark(struct txn *txn, struct txn_mark *mark);
 /* Back to it; newer ones end. The same errors but for writing's, DUR_E_STALE: a commit ended it. */
 int store_rollback(struct txn *txn, const struct txn_mark *mark);
 /*
- * One slice of what is left to do for retention, if there is any: frees what may go and, where that is not
- * all there is to do, makes a commit that holds nothing else. store_tick() does so on idle time.
- * DUR_E_LOCKED: another thread or process has the turn.
+ * One slice of what is left to do for retention, if there is any: frees what may go and, where that
+ * is not all there is to do, makes a commit that holds nothing else. store_tick() does so on idle
+ * time. DUR_E_LOCKED: another thread or process has the turn.
  */
 int store_maintain(struct store *store);
 

@@ -901,7 +901,8 @@ typedef struct dur_state_name {
 /*
  * Finds the state that a text means: "1234", "-3" (the third retained state back from the newest),
  * "latest", a name, or "2026-11-20T10:00:00Z", an RFC 3339 time: the last retained commit at or
- * before it.
+ * before it. A number that is not listed but was given out since the oldest state means the last one
+ * before it, too: dur_wait() and dur_state() may tell of a commit that holds nothing (a name, packing).
  * DUR_NONE: no such state, or no longer. That it is retained now does not keep it: open it soon,
  * and be ready for DUR_E_GONE. Errors: DUR_E_NAME (none of these forms).
  * Threads: any. Cost: O(log states).

@@ -48,11 +48,11 @@ static int resolve(dur_prefix *p, const struct state *newest, const char *at, ui
 	if (*at == '-' && number(at + 1, &n))
 		return store_back(store, newest, n, state);
 	if (number(at, &n)) {
-		rc = store_find(store, newest, n, &found);
+		rc = store_find_before(store, newest, n, &found);
 		if (rc == DUR_E_GONE)
 			return DUR_NONE;
 		if (rc == 0)
-			*state = n;
+			*state = found.number;
 		return rc;
 	}
 	if (*at < '0' || *at > '9') {

@@ -960,6 +960,23 @@ no "name: a state that is gone" 1 "*" name kept again 2
 no "keep: no policy" 2 "*a span is a number*" keep kept for:ever
 ok "check: names and retention" "kept is sound" check kept --history
 
+# A commit that gives a name holds no change; what wait tells of then is good for whatever takes a state.
+run create told
+run put told /n 1
+newest=$("$DURAMEN" wait told --after 0)
+ok "name: makes a state" "" name told one
+told=$("$DURAMEN" wait told --after "$newest")
+run wait told --after "$told" --timeout 10
+is "and one alone" 1 "$status"
+for i in 2 3; do run put told /n "$i"; done
+ok "--at what wait told" 1 get told /n --at "$told"
+ok "backup --since it" "" backup told since.dur --since "$told"
+is "diff from it" "1 3" "$("$DURAMEN" diff told "$told" latest | jq -r '"\(.old) \(.now)"')"
+is "watch --after it" "2 3" "$("$DURAMEN" watch told /n --after "$told" --count 2 | jq .now | xargs)"
+ok "name it" "" name told two "$told"
+ok "it is the one before" 1 get told /n --at two
+no "a number to come" 1 "there is no state 1000*" get told /n --at 1000
+
 # ---- The manual page ----
 
 page=$SRC/tools/duramen.1
