@@ -12,7 +12,7 @@
  *
  * Nothing here recurses on what a page says: depth is bounded by TREE_DEPTH_MAX and every level is
  * checked to be one below its parent's. A write that fails leaves the tree as it was, but for
- * seq_splice() and seq_remove() that run out of memory half-way; that bars the transaction
+ * seq_insert_tree() and seq_remove() that run out of memory half-way; that bars the transaction
  * (dirty.failed).
  *
  * Nodes below a third are merged with a neighbour or filled from it, as far as that can be read.
@@ -130,8 +130,5 @@ int seq_slice(struct dirty *d, struct tree *src, enum seq_kind kind, uint64_t fr
 /* Inserts all of `middle`, whose pages become the tree's, in front of position `at`. */
 int seq_insert_tree(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
                     struct tree *middle);
-/* A slice, in front of position `at` of tree; src may be the tree itself. */
-int seq_splice(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
-               struct tree *src, uint64_t from, uint64_t to);
 
 #endif

@@ -251,13 +251,3 @@ int seq_insert_tree(struct dirty *d, struct tree *tree, enum seq_kind kind, uint
 		d->failed = r;
 	return r;
 }
-
-int seq_splice(struct dirty *d, struct tree *tree, enum seq_kind kind, uint64_t at,
-               struct tree *src, uint64_t from, uint64_t to)
-{
-	struct tree middle = { 0 };
-	int r = check_insert(tree, at, from <= to ? to - from : 0);
-	if (!r)
-		r = seq_slice(d, src, kind, from, to, &middle);
-	return r || from == to ? r : seq_insert_tree(d, tree, kind, at, &middle);
-}

@@ -37,11 +37,6 @@ struct small {
 void small_open(struct small *s, const uint8_t *cell, size_t len);
 /* Into an entry of the innermost one, which is an embedded collection. */
 void small_enter(struct small *s, const struct nest_entry *entry);
-static inline const uint8_t *small_cell(const struct small *s, size_t *len)
-{
-	*len = s->in[s->depth].len;
-	return s->cell + s->in[s->depth].at;
-}
 
 /* An empty collection of a kind; gives its length, at most 2. */
 size_t small_empty(uint32_t kind, uint8_t cell[2]);

@@ -134,8 +134,8 @@ int changes_open_at(struct changes *c, dur_view *old, dur_view *now, const struc
                     const struct tree_bounds *bounds)
 {
 	struct place a, b;
-	int x = where_place(where, old, &a);
-	int y = x < 0 ? x : where_place(where, now, &b);
+	int x = where_place(where, old, &c->stands[DIFF_OLD], &a);
+	int y = x < 0 ? x : where_place(where, now, &c->stands[DIFF_NOW], &b);
 
 	c->where = where;
 	if (x < 0 || y < 0)
@@ -154,16 +154,12 @@ int changes_open_at(struct changes *c, dur_view *old, dur_view *now, const struc
 /* What stands at the path, if it is not the same. 0, or 1. */
 static int whole_step(struct changes *c, struct nest_change *step)
 {
-	int x, y, r;
+	int r;
 
 	if (c->told)
 		return 1;
 	c->told = true;
-	*step = (struct nest_change){ 0 };
-	x = where_find(c->where, c->view[DIFF_OLD], &step->old, NULL);
-	y = x < 0 ? x : where_find(c->where, c->view[DIFF_NOW], &step->now, NULL);
-	if (x < 0 || y < 0)
-		return x < 0 ? x : y;
+	*step = (struct nest_change){ .old = c->stands[DIFF_OLD], .now = c->stands[DIFF_NOW] };
 	if (!step->old.bytes || !step->now.bytes)
 		return step->old.bytes == step->now.bytes;
 	r = tree_cells_differ(&c->view[DIFF_OLD]->pager, &step->old, &c->view[DIFF_NOW]->pager,

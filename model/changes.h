@@ -20,6 +20,7 @@ struct changes {
 	const struct where *where;      /* from the catalog; NULL: from the collections given */
 	bool whole;                     /* what stands there is the one change that there may be */
 	bool told;                      /* it was */
+	struct cell stands[2];          /* that, until the views are read again: the first step's */
 	struct nest_diff diff;
 	struct change_path path;
 	struct key_arena arena;         /* what the last row put together */
@@ -36,8 +37,8 @@ int changes_open(struct changes *c, const struct place *old, const struct place 
 /* The same after writes: goes on behind the change last told. */
 int changes_again(struct changes *c, const struct place *old, const struct place *now);
 /*
- * Between what stands at a path in two views: where it is a collection of one kind in both, what differs
- * in it, else all of it.
+ * Between what stands at a path in two views: where it is a collection of one kind in both, what
+ * differs in it, else all of it. The first step follows at once, before the views are read again.
  */
 int changes_open_at(struct changes *c, dur_view *old, dur_view *now, const struct where *where,
                     const struct tree_bounds *bounds);

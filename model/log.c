@@ -190,11 +190,12 @@ static int take_bounds(struct log *l, dur_prefix *prefix, const dur_range *r)
 {
 	dur_view *newest;
 	struct place p;
+	struct cell cell;
 	int rc = dur_snapshot(prefix, DUR_LATEST, NULL, &newest);
 
 	if (rc < 0)
 		return rc;
-	rc = where_place(&l->where, newest, &p);
+	rc = where_place(&l->where, newest, &cell, &p);
 	if (rc == 0 && !kind_is_keyed(p.kind))
 		rc = 1;
 	if (rc == 0)

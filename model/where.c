@@ -164,18 +164,18 @@ int where_find(const struct where *w, dur_view *v, struct cell *cell, uint64_t *
 	return rc;
 }
 
-int where_place(const struct where *w, dur_view *v, struct place *p)
+int where_place(const struct where *w, dur_view *v, struct cell *cell, struct place *p)
 {
-	struct cell cell;
 	int rc;
 
+	*cell = (struct cell){ 0 };
 	if (w->n == 0)
 		return place_open(dur_root(v), p);
-	rc = where_find(w, v, &cell, NULL);
+	rc = where_find(w, v, cell, NULL);
 	if (rc != 0)
 		return rc;
-	if (!nest_is_collection(cell.bytes))
+	if (!nest_is_collection(cell->bytes))
 		return 1;
-	place_of_cell(v, &cell, p);
+	place_of_cell(v, cell, p);
 	return 0;
 }

@@ -75,6 +75,12 @@ static int order(const struct entry *e, const uint8_t *key, size_t key_len)
 	return c ? c : (e->key_len > key_len) - (e->key_len < key_len);
 }
 
+static const uint8_t *innermost(const struct small *s, size_t *n)
+{
+	*n = s->in[s->depth].len;
+	return s->cell + s->in[s->depth].at;
+}
+
 static void go_to(struct small *s, unsigned level)
 {
 	struct nest_entry entry;
@@ -82,7 +88,7 @@ static void go_to(struct small *s, unsigned level)
 
 	small_open(s, cell, len);
 	for (unsigned i = 0; i < level; i++) {
-		const uint8_t *at = small_cell(s, &n);
+		const uint8_t *at = innermost(s, &n);
 		if (has_keys(levels[i].kind))
 			ck_assert_int_eq(small_find(at, n, (const uint8_t *)"m", 1, &entry, NULL), 0);
 		else
@@ -107,7 +113,7 @@ static void expect_level(unsigned level)
 	size_t n;
 
 	go_to(&s, level);
-	const uint8_t *mine = small_cell(&s, &n);
+	const uint8_t *mine = innermost(&s, &n);
 	ck_assert_uint_eq(nest_count(mine, n), l->n + inner(level));
 	nest_entries_open(&it, mine, n);
 	while (nest_entries_next(&it, &entry) == 0) {
@@ -141,7 +147,7 @@ static void put_one(unsigned level, size_t room)
 		e.key[i] = (uint8_t)('a' + below(i ? 3 : 20));
 	e.cell_len = random_cell(e.cell);
 	go_to(&s, level);
-	const uint8_t *mine = small_cell(&s, &n);
+	const uint8_t *mine = innermost(&s, &n);
 	if (has_keys(l->kind)) {
 		found = small_find(mine, n, e.key, e.key_len, &place, &rank) == 0;
 		while (at < l->n && order(&l->entry[at], e.key, e.key_len) < 0)
@@ -183,7 +189,7 @@ static void cut_some(unsigned level)
 		return;
 	unsigned at = (unsigned)below(l->n), many = 1 + (unsigned)below(3);
 	go_to(&s, level);
-	const uint8_t *mine = small_cell(&s, &n);
+	const uint8_t *mine = innermost(&s, &n);
 	/* entries that stand side by side, not around the level below */
 	unsigned before = !inner(level) ? 0 : !has_keys(l->kind) || l->entry[at].key[0] >= 'm';
 	many = many < l->n - at ? many : l->n - at;
@@ -216,7 +222,7 @@ static void nest(void)
 	expect_good();
 	for (unsigned i = 1; i < LEVELS; i++) {
 		go_to(&s, i - 1);
-		const uint8_t *mine = small_cell(&s, &n);
+		const uint8_t *mine = innermost(&s, &n);
 		small_nth(mine, n, 0, &place);
 		ck_assert_int_eq(small_put(&s, &place, "m", 1, empty,
 		                           small_empty(levels[i].kind, empty), &out), 0);
