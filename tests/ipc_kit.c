@@ -194,7 +194,7 @@ int kit_main(int argc, char **argv, const struct role *roles, Suite *suite)
 	if (argc >= 3 && strcmp(argv[1], "--role") == 0) {
 		srunner_free(runner);
 		in_peer = true;
-		for (const struct role *role = roles; role->name; role++)
+		for (const struct role *role = roles; role && role->name; role++)
 			if (strcmp(role->name, argv[2]) == 0)
 				return role->run(argc - 3, argv + 3);
 		fprintf(stderr, "no role %s\n", argv[2]);

@@ -24,7 +24,7 @@ struct role {
 	int (*run)(int argc, char **argv); /* argv[0] is the first argument after the role's name */
 };
 
-/* For main(): runs a role if asked to, else the suite. The result is the exit status. */
+/* For main(): runs a role if asked to, else the suite. roles NULL: none. The result is the exit status. */
 int kit_main(int argc, char **argv, const struct role *roles, Suite *suite);
 
 /*

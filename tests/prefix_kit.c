@@ -106,6 +106,14 @@ void prefix_check_sound(dur_workspace *ws, const char *name, uint32_t flags)
 	EXPECT(0, dur_check(ws, name, flags, say_problem, (void *)(uintptr_t)name, NULL));
 }
 
+void prefix_end_case(dur_workspace *ws, dur_prefix *p, const char *name)
+{
+	EXPECT(0, dur_detach(p));
+	prefix_check_sound(ws, name, DUR_HISTORY);
+	EXPECT(0, dur_workspace_close(ws));
+	kit_clean();
+}
+
 void *shared_memory(const char *path, size_t bytes)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -37,6 +37,8 @@ uint64_t prefix_newest_state(dur_prefix *p);
 
 /* dur_check() finds nothing wrong; every problem goes to stderr. */
 void prefix_check_sound(dur_workspace *ws, const char *name, uint32_t flags);
+/* A teardown: detaches the prefix, all of whose states are sound, and removes the workspace. */
+void prefix_end_case(dur_workspace *ws, dur_prefix *p, const char *name);
 /* Memory that all who open the file at path share; zeros at first. */
 void *shared_memory(const char *path, size_t bytes);
 /*

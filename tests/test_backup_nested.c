@@ -286,7 +286,5 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-	static const struct role none = { 0 };
-
-	return kit_main(argc, argv, &none, suite());
+	return kit_main(argc, argv, NULL, suite());
 }

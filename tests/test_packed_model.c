@@ -219,7 +219,5 @@ static Suite *packed_model_suite(void)
 
 int main(int argc, char **argv)
 {
-	static const struct role none = { 0 };
-
-	return kit_main(argc, argv, &none, packed_model_suite());
+	return kit_main(argc, argv, NULL, packed_model_suite());
 }

@@ -66,10 +66,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	EXPECT(0, dur_detach(p));
-	prefix_check_sound(ws, "p", DUR_HISTORY);
-	EXPECT(0, dur_workspace_close(ws));
-	kit_clean();
+	prefix_end_case(ws, p, "p");
 }
 
 static dur_view *open_state(uint32_t commit)

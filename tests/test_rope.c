@@ -610,10 +610,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	EXPECT(0, dur_detach(p));
-	prefix_check_sound(ws, "p", DUR_HISTORY);
-	EXPECT(0, dur_workspace_close(ws));
-	kit_clean();
+	prefix_end_case(ws, p, "p");
 }
 
 static Suite *suite(void)
@@ -641,7 +638,5 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-	static const struct role none = { 0 };
-
-	return kit_main(argc, argv, &none, suite());
+	return kit_main(argc, argv, NULL, suite());
 }

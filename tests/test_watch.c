@@ -27,10 +27,7 @@ static void open_prefix(const char *keep)
 
 static void teardown(void)
 {
-	EXPECT(0, dur_detach(p));
-	prefix_check_sound(ws, "p", DUR_HISTORY);
-	EXPECT(0, dur_workspace_close(ws));
-	kit_clean();
+	prefix_end_case(ws, p, "p");
 }
 
 /* The next change is this one. kind 0: there is none. */
