@@ -72,6 +72,13 @@ ok "append a string" "" put into /log/- '"three\n"'
 ok "all of it" "one
 two
 three" get into /log --raw
+ok "scan a rope, as text where it is" '{"key":4,"value":"two\nthree\n"}' scan into /log --from 4
+ok "put bytes" "" put into /log/- '{"~x":"ff"}'
+ok "scan a rope, as bytes where it is not" '{"key":12,"value":{"~x":"650aff"}}' scan into /log --from 12
+ok "put a raw set" "" put into /raws '{"~S":["a",{"~x":"ff"}]}'
+ok "scan it" '{"key":"a","value":"a"}
+{"key":{"~x":"ff"},"value":{"~x":"ff"}}' scan into /raws
+ok "del it" "" del into /raws
 no "append a number" 3 "a rope takes strings and bytes" put into /log/- 3
 no "put into a rope" 3 "/log/0 leads into a rope*step - *" put into /log/0 '"x"'
 
@@ -432,6 +439,13 @@ ok "tree" "trees: map, 3 entries, 461 B
       └─ age: 31" tree trees
 is "tree: cut to the width" "├─ text: \"$(printf 'é%.0s' {1..29})…" \
 	"$(COLUMNS=40 "$DURAMEN" tree trees --depth 1 | sed -n 3p)"
+ok "put keys and values of two columns a character, or none" "" put trees /wide \
+	"{\"\":0,\"日本\":\"日本語の値は幅が二倍で長い長い長い\",\"x\":\"$(printf 'e\\u0301%.0s' {1..40})\"}"
+is "tree: cut by columns" "/wide: map, 3 entries, 186 B
+├─ \"\": 0
+├─ x: \"$(printf 'e\u0301%.0s' {1..32})…
+└─ 日本: \"日本語の値は幅が二倍で長い長…" "$(COLUMNS=40 "$DURAMEN" tree trees /wide)"
+ok "del it" "" del trees /wide
 ok "tree --limit below a path" "/users: map, 2 entries, 47 B
 ├─ alice: map, 3 entries, 28 B
 │  ├─ age: 25

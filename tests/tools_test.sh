@@ -536,7 +536,7 @@ wrong_file "another member" ndjson '{"key":1,"value":2,"label":3}' 'line 1, colu
 wrong_file "cut off" ndjson '{"key":"é","val' 'line 1, column 16: *no end*'
 wrong_file "an object as a key" ndjson '{"key":{"a":1},"value":1}' 'line 1, column 14: a key is*~p*'
 wrong_file "two entries on a line" ndjson '{"key":1,"value":2} {"key":3,"value":4}' 'line 1, column 21: *line*'
-wrong_file "an entry on two lines" ndjson '{"key":1,\n"value":2}' 'line 1, column 10: *line*'
+wrong_file "an entry on two lines" ndjson '{"key":1,\n"value":2}' 'line 1, column 10: *--format json*'
 wrong_file "a byte order mark" ndjson '\357\273\277{"key":1,"value":2}' 'line 1, column 1: *byte order mark*'
 wrong_file "half a surrogate pair" ndjson '{"key":"\\ud83d!","value":2}' 'line 1, column 15: *surrogate*'
 wrong_file "no tab" tsv 'a\tb\nab\n' 'line 2, column 3: *tab*'

@@ -25,16 +25,16 @@ static void print_field(const struct field *f)
 {
 	char text[BYTES_TEXT];
 	if (f->kind == KIND_BYTES)
-		printf("%-16s%s\n", f->title, bytes_format(f->value, text));
+		printf("%-18s%s\n", f->title, bytes_format(f->value, text));
 	else if (f->kind == KIND_PID && f->value == 0)
-		printf("%-16snone\n", f->title);
+		printf("%-18snone\n", f->title);
 	else
-		printf("%-16s%" PRIu64 "\n", f->title, f->value);
+		printf("%-18s%" PRIu64 "\n", f->title, f->value);
 }
 
 static void print_text(const char *title, const char *text)
 {
-	printf("%-16s", title);
+	printf("%-18s", title);
 	print_last_column(text);
 }
 
@@ -83,13 +83,13 @@ static void print_held(const struct held *h)
 	char text[BYTES_TEXT];
 
 	for (size_t i = 0; i < h->n_readers; i++, title = "")
-		printf("%-16s%s by process %" PRIu32 ", from state %" PRIu64 " on\n", title,
+		printf("%-18s%s by process %" PRIu32 ", from state %" PRIu64 " on\n", title,
 		       bytes_format(h->readers[i].held_bytes, text), h->readers[i].pid,
 		       h->readers[i].oldest);
 	for (size_t i = 0; i < h->n_names; i++) {
 		if (!h->names[i].held_bytes)
 			continue;
-		printf("%-16s%s by name, state %" PRIu64 ": ", title,
+		printf("%-18s%s by name, state %" PRIu64 ": ", title,
 		       bytes_format(h->names[i].held_bytes, text), h->names[i].state);
 		print_last_column(h->names[i].name);
 		title = "";

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "columns.h"
 #include "commands.h"
 #include "context.h"
 #include "document.h"
@@ -73,7 +74,7 @@ static dur_value shortened(const dur_value *v)
 	return cut;
 }
 
-/* A string key stands as it is, other keys and all values as JSON. */
+/* A string key stands as it is, unless it is empty, other keys and all values as JSON. */
 static char *line_text(const dur_value *key, const dur_value *value)
 {
 	char *text;
@@ -83,7 +84,7 @@ static char *line_text(const dur_value *key, const dur_value *value)
 		out_of_memory();
 	if (key != NULL) {
 		dur_value k = shortened(key);
-		if (k.type == DUR_STR)
+		if (k.type == DUR_STR && k.len > 0)
 			fwrite(k.str, 1, k.len, f);
 		else
 			json_write_value(f, &k);
@@ -207,23 +208,15 @@ static int step(struct tree *t)
 
 /* ---- Printing ---- */
 
-/* The line, cut to the width. Characters count as one column each. */
+/* The line, cut to the width. */
 static void print_cut(const char *line, unsigned width)
 {
-	size_t at = 0, cut = 0;
-	unsigned columns = 0;
+	unsigned columns;
 
-	for (; line[at] != '\0'; at++) {
-		if (((unsigned char)line[at] & 0xc0) == 0x80)
-			continue;
-		if (columns == width - 1)
-			cut = at;
-		columns++;
-	}
-	if (columns > width)
-		printf("%.*s…\n", (int)cut, line);
-	else
+	if (line[columns_fit(line, width, &columns)] == '\0')
 		puts(line);
+	else
+		printf("%.*s…\n", (int)columns_fit(line, width - 1, &columns), line);
 }
 
 static void print_line(const char *indent, const char *branch, const struct node *node,

@@ -56,7 +56,8 @@ void entry_reader_free(struct entry_reader *r);
 struct entry_writer {
 	FILE *file;
 	enum format format;
-	bool raw; /* the keys are those of a raw prefix */
+	bool raw;  /* the keys are those of a raw collection */
+	bool text; /* the values are bytes of one, or pieces of a rope */
 	bool begun;
 };
 

@@ -54,11 +54,11 @@ static int write_tsv(FILE *f, const dur_value *key, const dur_value *value)
 int entry_write(struct entry_writer *w, const dur_value *key, const dur_value *value)
 {
 	struct json_writer json = { .file = w->file };
-	dur_value readable = document_key(key, w->raw);
+	dur_value readable = document_key(key, w->raw), text = document_key(value, w->text);
 	int rc;
 
 	if (w->format == FORMAT_TSV)
-		return write_tsv(w->file, &readable, value);
+		return write_tsv(w->file, &readable, &text);
 	if (w->format == FORMAT_JSON)
 		fputs(w->begun ? ",\n" : "[\n", w->file);
 	w->begun = true;
@@ -66,7 +66,7 @@ int entry_write(struct entry_writer *w, const dur_value *key, const dur_value *v
 	json_name(&json, "key");
 	json_value(&json, &readable);
 	json_name(&json, "value");
-	rc = document_write(&json, value);
+	rc = document_write(&json, &text);
 	json_end(&json, '}');
 	if (w->format == FORMAT_NDJSON)
 		fputc('\n', w->file);

@@ -558,7 +558,8 @@ static int next_byte(struct json_reader *r, bool *newline)
 			r->from = r->at;
 		c = byte_at(r, &r->at);
 		if (c == '\n' && r->mode == JSON_LINES && r->depth > 0) {
-			wrong_at(r, r->at, "the line ends before the value does");
+			wrong_at(r, r->at, "the line ends before the value does: a document "
+			            "over several lines takes --format json");
 			return NO_BYTE;
 		}
 		if (c == '\n')

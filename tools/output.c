@@ -107,6 +107,7 @@ int print_entries(dur_coll c, const dur_range *r, enum format format, const char
 		.file = stdout,
 		.format = format,
 		.raw = c.kind == DUR_RAW_MAP || c.kind == DUR_RAW_SET,
+		.text = c.kind == DUR_RAW_SET || c.kind == DUR_ROPE,
 	};
 	struct progress progress = { .shown = false };
 	dur_iter *it;
