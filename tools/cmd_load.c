@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +19,8 @@
 #include "stop.h"
 #include "target.h"
 
-#define BATCH_MAX (16u << 20)
+#define BATCH_MAX   (16u << 20)
+#define KEPT_MEMORY (64 << 20)
 
 struct load {
 	struct context context;
@@ -163,6 +165,9 @@ static int run(const struct args *args)
 	if (!format_parse(args->format, &format))
 		return EXIT_USAGE;
 	stop_catch();
+	/* What a batch takes the next one takes again: it does not go back to the system meanwhile. */
+	mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 8);
+	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
 	int status = context_open(&l.context, args, 0);
 	if (status == 0)
 		status = open_file(&l);
