@@ -30,6 +30,8 @@ struct transaction {
 	bool folded, changed; /* with a change of names or policy */
 	bool sliced; /* what waited in the removal queue */
 	bool barred; /* it was placed and cannot be again: abort it */
+	struct extent *placed; /* where, if it was for nothing */
+	unsigned n_placed;
 };
 
 /* A commit on its way. */
@@ -270,7 +272,10 @@ void store_abort(struct txn *txn)
 
 	if (x->folded)
 		history_fold_undo(store->history);
+	for (unsigned i = 0; i < x->n_placed; i++)
+		history_give(store->history, x->placed[i].no, x->placed[i].n);
 	dirty_abort(&txn->dirty);
+	free(x->placed);
 	free(x);
 	turn_leave(store);
 }
@@ -318,6 +323,15 @@ static void extents_give(struct commit *c)
 		history_give(c->store->history, c->record.state.record, c->record_room);
 	c->n_extents = 0;
 	c->record_room = 0;
+}
+
+/* The places stay taken until the transaction ends: its pages are there, as far as it knows. */
+static void extents_keep(struct commit *c)
+{
+	c->extents[c->n_extents++] = (struct extent){ c->record.state.record, c->record_room };
+	c->x->placed = c->extents;
+	c->x->n_placed = c->n_extents;
+	c->extents = NULL;
 }
 
 /*
@@ -603,6 +617,8 @@ static int commit_place(struct commit *c, const struct commit_options *options)
 		return rc;
 	rc = record_finish(c, options);
 	x->barred = rc < 0;
+	if (rc < 0)
+		extents_keep(c);
 	return rc;
 }
 

@@ -492,8 +492,8 @@ int dur_begin(dur_prefix *p, const dur_view_options *o, dur_view **txn);
  * try again.
  * Errors: the first error of a write in it (see RESULTS); -ENOSPC, -EDQUOT, -EFBIG (the file cannot
  * grow: nothing was changed); -EIO and DUR_E_FAILED (a flush failed: whether the commit is on disk
- * is known only after detach and attach; close txn); DUR_E_LIMIT (label); DUR_E_READ_ONLY (a
- * snapshot).
+ * is known only after detach, attach and a dur_begin(), which recovers; close txn); DUR_E_LIMIT
+ * (label); DUR_E_READ_ONLY (a snapshot).
  * Threads: the view's. Cost: one contiguous write, and one flush, which it shares with other
  * threads' commits; with ASYNC no flush.
  */
