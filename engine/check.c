@@ -453,18 +453,16 @@ static void check_counters(struct check *check, const struct state *newest, uint
 static int check_state(struct check *check, const struct record *newest)
 {
 	uint64_t data;
-	int rc = file_refresh(check->file); /* another process may have made it grow */
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	check->state = newest->state.number;
 	check->pages = newest->state.file_pages;
-	if (check->pages < PAGE_FIRST || check->pages > atomic_load(&check->file->pages)) {
-		problem(check, newest->state.record, "the record says the file has %llu pages; it has %llu",
-		        (unsigned long long)check->pages,
-		        (unsigned long long)atomic_load(&check->file->pages));
-		return 0;
-	}
+	rc = history_check_pages(check->file, check->pages);
+	if (rc == DUR_E_CORRUPT)
+		problem(check, newest->state.record, "the record says the file has %llu pages",
+		        (unsigned long long)check->pages);
+	if (rc < 0)
+		return rc == DUR_E_CORRUPT ? 0 : rc;
 	check->marks = calloc(check->pages, 1);
 	if (!check->marks)
 		return error_system(ENOMEM, "checking");

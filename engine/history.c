@@ -13,6 +13,9 @@
 #include "internal/bytes.h"
 #include "internal/error.h"
 
+/* Pages beyond the file's end: 256 GiB, more than any transaction that was lost had asked for. */
+#define MISSING_MAX ((uint64_t)1 << 26)
+
 int history_open(struct file *file, struct history **history)
 {
 	struct history *h = calloc(1, sizeof *h);
@@ -301,13 +304,11 @@ static int chain_read(struct file *file, const struct record *newest, struct rec
 	return rc;
 }
 
-/* The file must have the pages that a record counts: all that is noted of them takes memory and time. */
-static int check_size(struct history *history)
+int history_check_pages(struct file *file, uint64_t pages)
 {
-	struct file *file = history->file;
-	int rc = history->file_pages > atomic_load(&file->pages) ? file_refresh(file) : 0;
+	int rc = pages > atomic_load(&file->pages) ? file_refresh(file) : 0;
 
-	if (rc == 0 && (history->file_pages < PAGE_FIRST || history->file_pages > atomic_load(&file->pages)))
+	if (rc == 0 && (pages < PAGE_FIRST || pages > atomic_load(&file->pages) + MISSING_MAX))
 		rc = history_damaged("the number of its pages");
 	return rc;
 }
@@ -331,7 +332,7 @@ int history_load(struct history *history, const struct record *newest)
 	history->fold = newest->fold;
 	history->fold_record = newest->fold_record;
 	runs_init(&replay.map);
-	rc = check_size(history);
+	rc = history_check_pages(history->file, history->file_pages);
 	if (rc == 0)
 		rc = chain_read(history->file, newest, &chain, &n);
 	if (rc == 0)

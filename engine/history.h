@@ -48,6 +48,11 @@ int  history_open(struct file *file, struct history **history);
 void history_close(struct history *history);
 
 /*
+ * Whether a state can count so many pages. A file may have fewer: free ones at its end are not there if a
+ * flush that failed lost them. But it takes time and memory to note them. DUR_E_CORRUPT.
+ */
+int  history_check_pages(struct file *file, uint64_t pages);
+/*
  * Brings the memory to the state of `newest` by loading the fold and replaying the records since. Used when
  * a writer starts, after recovery, and when another process has written meanwhile.
  */

@@ -500,7 +500,5 @@ static Suite *suite(void)
 
 int main(int argc, char **argv)
 {
-	static const struct role roles[] = { { 0 } };
-
-	return kit_main(argc, argv, roles, suite());
+	return kit_main(argc, argv, NULL, suite());
 }
