@@ -117,8 +117,9 @@ void dirty_root(struct dirty *d, struct page_ptr *root);
 int dirty_new(struct dirty *d, unsigned kind, unsigned level, enum page_class class,
               struct page_ptr *ptr, struct page **page);
 /*
- * The page to write to: itself if it is dirty already and no other place names it, else a copy; the old one
- * is retired, unless others name it, too. *ptr is updated. From the root down: a page's parent is owned before it.
+ * The page to write to: itself if it is dirty already and no other place names it, else a copy; the
+ * old one is retired, unless others name it, too. *ptr is updated. From the root down: a page's
+ * parent is owned before it.
  */
 int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, struct page **page);
 /*
@@ -135,8 +136,9 @@ int dirty_run_taken(struct dirty *d, uint64_t no, uint32_t n, uint64_t header_su
 int dirty_drop_run(struct dirty *d, struct page_ptr ptr, uint32_t n, enum page_class class);
 
 /*
- * The page that the pointer at `place` names, in a page of this transaction, and all dirty ones below
- * are written now. Other pointers to such pages are not held, and no page of the transaction is shared.
+ * The page that the pointer at `place` names, in a page of this transaction, and all dirty ones
+ * below are written now. Other pointers to such pages are not held, and no page of the transaction
+ * is shared.
  */
 int dirty_settle(struct dirty *d, uint8_t *place);
 /*

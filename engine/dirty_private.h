@@ -64,7 +64,7 @@ struct dirty_private {
 	size_t n_queue, cap_queue;
 	bool queues;
 
-	/* Of dirty pages that several places name (dirty_share.c), by index: blocks, NULL or of SHARE_BLOCK. */
+	/* Of dirty pages that several places name (dirty_share.c), by index: blocks, or NULL. */
 	struct dirty_shared {
 		uint64_t extra;   /* places but one; 0: nothing else here is of interest */
 		uint64_t walk;    /* the last one that met it, */
@@ -134,8 +134,8 @@ void dirty_shares_free(struct dirty *d);
 /* Writes all dirty pages, the roots too. On failure some are written, nothing is lost. */
 int dirty_settle_all(struct dirty *d);
 /*
- * Writes those that several places name, and what is below them: so their counts have numbers to stand
- * under. A failure bars the transaction.
+ * Writes those that several places name, and what is below them: so their counts have numbers to
+ * stand under. A failure bars the transaction.
  */
 int dirty_settle_shared(struct dirty *d);
 
@@ -173,8 +173,9 @@ void written_copy(const struct dirty *d, struct written *out);
 
 /*
  * All dirty pages below the registered roots, or below one place: children before parents, in key
- * order; nested trees before the leaf that names them. A page that several places name is met at the first
- * of them; the walk goes by the others, and tells them the number that it has been given by then.
+ * order; nested trees before the leaf that names them. A page that several places name is met at
+ * the first of them; the walk goes by the others, and tells them the number that it has been given
+ * by then.
  */
 struct dirty_walk {
 	unsigned root;          /* the next one */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dirty pages that several places name. Who puts a collection in a second place in the transaction that
- * made it gives its root one parent more; that is counted here, by index, for the page has no number yet.
- * Owning such a page leaves it to the others as if it were in the file (dirty_own()), so from the root
- * down what is below it is shared as well. When it is written its count goes on under its number
- * (refs_count.c).
+ * Dirty pages that several places name. Who puts a collection in a second place in the transaction
+ * that made it gives its root one parent more; that is counted here, by index, for the page has no
+ * number yet. Owning such a page leaves it to the others as if it were in the file (dirty_own()),
+ * so from the root down what is below it is shared as well. When it is written its count goes on
+ * under its number (refs_count.c).
  */
 #include <errno.h>
 #include <stdlib.h>

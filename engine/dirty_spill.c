@@ -171,8 +171,8 @@ static int spill_walk(struct dirty *d, struct dirty_walk walk, uint64_t left, en
 }
 
 /*
- * Before a walk over shared pages: how many pages it takes, and all the memory that it needs. 1: a place
- * that names a shared page hangs in no tree, and could not be told.
+ * Before a walk over shared pages: how many pages it takes, and all the memory that it needs. 1: a
+ * place that names a shared page hangs in no tree, and could not be told.
  */
 static int look(struct dirty *d, enum what what, uint64_t *n)
 {

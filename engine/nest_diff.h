@@ -8,8 +8,9 @@
  * lists by positions (seq_diff.h); where one of the two is embedded, entry by entry. Whether a collection
  * is embedded or has a tree is no difference, nor is the state in which it was put in place.
  *
- * A flat diff goes into nothing: elements that are collections are told as changes if they may differ. So who
- * writes to one of the sides can go from collection to collection as it likes (model/become.h).
+ * A flat diff goes into nothing: elements that are collections are told as changes if they may
+ * differ. So who writes to one of the sides can go from collection to collection as it likes
+ * (model/become.h).
  *
  * Nothing recurses: frames are taken from the heap, one for each collection on the way, and kept.
  */
@@ -67,8 +68,8 @@ int nest_diff_open(struct nest_diff *d, const struct nest_source *old, const str
 /* The next change. 0, 1 at the end, or an error. Good until one of the sides is written to. */
 int nest_diff_next(struct nest_diff *d, struct nest_change *change);
 /*
- * Of lists instead of stepping, right after opening: all positions that differ, with the runs' owner. They
- * hold whatever is written later.
+ * Of lists instead of stepping, right after opening: all positions that differ, with the runs'
+ * owner. They hold whatever is written later.
  */
 int nest_diff_runs(struct nest_diff *d, struct seq_diff *runs);
 /*

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counts of parents. What a transaction learns or changes stands in a hash of its own, by page number;
- * the system tree of the state it builds on says the rest. Where nothing is shared at all, dirty.sharing
- * is false and nobody comes here. Pages without a number are counted in dirty_share.c until they have one.
+ * Counts of parents. What a transaction learns or changes stands in a hash of its own, by page
+ * number; the system tree of the state it builds on says the rest. Where nothing is shared at all,
+ * dirty.sharing is false and nobody comes here. Pages without a number are counted in dirty_share.c
+ * until they have one.
  *
  * Everything is looked up, and room for it made, before the first count changes: so what fails changes
  * nothing.

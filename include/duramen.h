@@ -629,8 +629,10 @@ int dur_get_many(dur_coll c, const dur_value *keys, uint32_t n, dur_value *value
  * Errors: DUR_E_TYPE (a value that cannot be stored), DUR_E_MISUSE (a malformed one: a string that
  * is not UTF-8, digits that are no number), DUR_E_RANGE (a time's nanoseconds or zone). A failure
  * to read a collection that is copied bars the commit, with DUR_LENIENT too.
- * Cost: O(log n); pages are copied once per transaction. Large values are written early. A collection
- * costs what is in it.
+ * Cost: O(log n); pages are copied once per transaction. Large values are written early. A literal
+ * costs what is in it; a collection of this view nothing more, whatever its size. One of an old state of
+ * the same prefix costs what it differs from what the transaction has in its place: that is cloned and
+ * changed. Where nothing is there, or mostly other things, and from another prefix, it is copied.
  */
 int dur_put(dur_coll c, const dur_value *key, const dur_value *value);
 /*

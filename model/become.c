@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The collections that are gone into are levels on a list, never on the stack. A diff cannot go on over a
- * tree that is being written to. So each level takes its differences in batches, as copies, and begins
- * anew behind the key up to which both sides are equal; of lists and ropes it takes all positions that
- * differ at once. They are gone through in order, so what lies before is equal: where something is on the
- * snapshot's side is where it is to be here.
+ * The collections that are gone into are levels on a list, never on the stack. A diff cannot go on
+ * over a tree that is being written to. So each level takes its differences in batches, as copies,
+ * and begins anew behind the key up to which both sides are equal; of lists and ropes it takes all
+ * positions that differ at once. They are gone through in order, so what lies before is equal:
+ * where something is on the snapshot's side is where it is to be here.
  */
 #include "model/become.h"
 
@@ -38,6 +38,7 @@ struct level {
 	struct seq_diff runs;
 	size_t run;
 	uint64_t done;                  /* of the run */
+	struct nest_way way;
 	uint8_t cell[];                 /* the snapshot's */
 };
 
@@ -47,13 +48,15 @@ struct become {
 	struct nest_diff diff;
 	uint8_t *batch;
 	size_t used;
-	unsigned n;                     /* writes, for relieving memory */
+	bool may_spill;
+	unsigned n;                     /* writes, for that */
 	bool changed;
 };
 
 /* ---- Levels ---- */
 
-static int begin(struct become *b, struct row *row, const struct place *from, const struct cell *cell)
+static int begin(struct become *b, struct row *row, const struct place *from,
+                 const struct cell *cell)
 {
 	size_t len = cell ? cell->len : 0;
 	struct level *l = malloc(sizeof *l + len);
@@ -71,7 +74,9 @@ static int begin(struct become *b, struct row *row, const struct place *from, co
 	}
 	row_handle(b->v, row);
 	b->top = l;
-	return 0;
+	if (l->outer)
+		l->way = l->outer->way;
+	return l->from.tree && l->from.tree->depth ? nest_way_enter(&l->way, l->from.tree->root) : 0;
 }
 
 static void end(struct become *b)
@@ -117,11 +122,12 @@ static int goes_in(struct become *b, const struct element_key *key, const struct
 static int relieve(struct become *b)
 {
 	b->changed = true;
-	return ++b->n % RELIEVE_EVERY ? 0 : dirty_relieve(&b->v->txn->dirty);
+	return !b->may_spill || ++b->n % RELIEVE_EVERY ? 0 : dirty_relieve(&b->v->txn->dirty);
 }
 
 /* A copy of a cell of the snapshot; of one that is new in a list, in front of what is there. */
-static int put(struct become *b, const struct element_key *key, const struct cell *cell, bool insert)
+static int put(struct become *b, const struct element_key *key, const struct cell *cell,
+               bool insert)
 {
 	struct row *row = b->top->row;
 	struct made_cell m = { .len = cell->len };
@@ -417,14 +423,15 @@ static int step_positions(struct become *b)
 
 /* ---- All of it ---- */
 
-int become(dur_view *v, struct row *row, const struct place *from, bool *changed)
+int become(dur_view *v, struct row *row, const struct place *from, bool may_spill, bool *changed)
 {
 	struct become *b = calloc(1, sizeof *b);
 	int rc = 0;
 
 	*changed = false;
 	if (b)
-		*b = (struct become){ .v = v, .snap = from->view, .batch = malloc(BATCH_BYTES) };
+		*b = (struct become){ .v = v, .snap = from->view, .may_spill = may_spill,
+			              .batch = malloc(BATCH_BYTES) };
 	if (!b || !b->batch)
 		rc = error_system(ENOMEM, "comparing nested collections");
 	if (rc == 0) {
@@ -458,6 +465,7 @@ static int count_young(const struct place *mine, uint64_t state, uint64_t *n, bo
 	const struct pager *pager = &mine->view->pager;
 	struct young way[TREE_DEPTH_MAX];
 	unsigned level = mine->tree->depth - 1, top = level;
+	uint64_t pages = atomic_load_explicit(&pager->file->pages, memory_order_relaxed);
 	bool keyed = kind_is_keyed(mine->kind);
 	int rc = 0;
 
@@ -486,6 +494,8 @@ static int count_young(const struct place *mine, uint64_t state, uint64_t *n, bo
 		}
 		level--;
 		way[level].next = 0;
+		if (pages-- == 0)
+			return tree_corrupt(child.ptr, "more pages hang below its tree than the file has");
 		rc = ref_page(pager, mine->kind, level, child.ptr, &way[level].page);
 	}
 	return rc;

@@ -3,7 +3,8 @@
  * Putting a collection that is already somewhere is cloning it. What the transaction itself reaches is
  * shared, at no cost but a count (engine/refs.h); from anywhere else it is copied, since a page that was
  * retired never comes back to life (I3): cell by cell, and a tree that a cell names before the cell, so
- * that the copies under way are on a list and not on the stack.
+ * that the copies under way are on a list and not on the stack. Of a state of the past what is there now
+ * may be cloned instead (origin.h).
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "engine/value.h"
 #include "model/collection.h"
-#include "model/write.h"
+#include "model/origin.h"
 
 enum { BATCH = 32 }; /* keys encoded at a time for dur_get_many() */
 
@@ -217,6 +217,9 @@ int element_put(dur_view *v, struct row *row, const struct element_key *k, const
 		m.bytes[0] = DUR_NULL;
 		m.len = 1;
 	} else {
+		rc = origin_put(v, row, k, value, false);
+		if (rc != DUR_NONE)
+			return rc;
 		rc = cell_make(v, value, k->len, &m);
 	}
 	if (rc == 0)

@@ -10,8 +10,8 @@
 
 #include "engine/refs.h"
 #include "model/collection.h"
+#include "model/origin.h"
 #include "model/range.h"
-#include "model/write.h"
 
 /* ---- Cells on their way into a list ---- */
 
@@ -142,9 +142,13 @@ static int gap_of(int64_t at, uint64_t count, uint64_t *gap)
 /* The usual case: without a copy. */
 static int insert_one(dur_coll c, struct row *row, uint64_t at, const dur_value *value)
 {
+	const struct element_key key = { .position = at };
 	struct made_cell m;
-	int rc = cell_make(c.view, value, 0, &m);
+	int rc = origin_put(c.view, row, &key, value, true);
 
+	if (rc != DUR_NONE)
+		return rc;
+	rc = cell_make(c.view, value, 0, &m);
 	if (rc < 0)
 		return rc;
 	rc = write_insert(c.view, row, at, &(struct cell){ m.bytes, (uint32_t)m.len }, 1);

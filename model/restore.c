@@ -34,7 +34,7 @@ static int restore(dur_view *txn, dur_view *snap)
 	bool changed;
 	int rc = rows ? place_open(dur_root(snap), &from) : -ENOMEM;
 
-	return rc < 0 ? rc : become(txn, &rows->root, &from, &changed);
+	return rc < 0 ? rc : become(txn, &rows->root, &from, true, &changed);
 }
 
 int dur_restore(dur_view *txn, dur_view *snap)

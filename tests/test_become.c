@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Going back below the catalog: restoring old states of nested maps, sets, lists and ropes, against what
- * was kept of each of them; what that writes, in pages.
+ * Going back below the catalog: restoring old states of nested maps, sets, lists and ropes, and putting
+ * collections of old states, against what was kept of each of them; what that writes, in pages.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,8 +163,10 @@ static void change(dur_view *v, unsigned n)
 static uint64_t states[STATES];
 static struct dump kept[STATES];
 
-static void make_states(void)
+/* pack: the older ones are read from packs. */
+static void make_states(bool pack)
 {
+	dur_prefix_stat stat;
 	dur_view *v;
 
 	for (unsigned i = 0; i < STATES; i++) {
@@ -178,6 +180,13 @@ static void make_states(void)
 		kept[i] = dump_of(dur_root(v));
 		dur_close(v);
 	}
+	if (!pack)
+		return;
+	for (int i = 0; i < 700; i++)
+		prefix_put(p, "of no interest", i, true);
+	MUST(dur_pack_history(p, -1));
+	EXPECT(0, dur_stat(p, &stat));
+	ck_assert_uint_gt(stat.packed_bytes, 0);
 }
 
 static void end_states(void)
@@ -196,7 +205,7 @@ START_TEST(restored_states_are_what_they_were)
 	dur_view *txn, *snap;
 	uint64_t state;
 
-	make_states();
+	make_states(_i == 1);
 	for (unsigned i = 0; i < kit_rounds(30); i++) {
 		unsigned to = (unsigned)below(STATES), depth;
 		EXPECT(0, dur_snapshot(p, states[to], NULL, &snap));
@@ -295,6 +304,89 @@ START_TEST(edits_are_undone)
 		dur_close(snap);
 	}
 	prefix_check_sound(ws, "p", DUR_HISTORY);
+}
+END_TEST
+
+/* ---- Collections of old states, put somewhere ---- */
+
+static dur_coll find_kind(dur_view *v, uint32_t kind)
+{
+	unsigned depth;
+
+	for (unsigned tries = 0; tries < 40; tries++) {
+		dur_coll c = somewhere(v, &depth);
+		if (c.kind == kind)
+			return c;
+		dur_leave(c);
+	}
+	return dur_root(v);
+}
+
+/* Into a map, or between the items of a list: there it is what it was. */
+static void put_old(dur_view *txn, dur_view *snap)
+{
+	unsigned depth;
+	dur_coll source = somewhere(snap, &depth), c = find_kind(txn, below(2) ? DUR_MAP : DUR_LIST), in;
+	struct dump want = dump_of(source), other = { 0 };
+	dur_value key = DUR_INT((int64_t)below(60)), value = DUR_COLL(source);
+	uint64_t n;
+
+	if (want.n > 200000) {
+		free(want.at);
+		dur_leave(c);
+		return;
+	}
+	EXPECT(0, dur_count(c, NULL, &n));
+	if (c.kind == DUR_LIST) {
+		key = DUR_INT((int64_t)below(n + 1));
+		EXPECT(0, dur_insert(c, key.i, &value, 1));
+	} else {
+		EXPECT(0, dur_put(c, &key, &value));
+	}
+	EXPECT(0, dur_enter(c, &key, &in));
+	dump_same(in, &want, true);
+	/* the two places share pages, and see nothing of each other */
+	if (below(2)) {
+		dur_coll beside = somewhere(txn, &depth);
+		if (depth && beside.kind != DUR_SET && beside.kind != DUR_ROPE)
+			other = dump_of(dur_root(snap));
+		dur_leave(beside);
+	}
+	if (in.kind == DUR_MAP || in.kind == DUR_LIST)
+		put(in, DEPTH);
+	if (other.n)
+		dump_same(dur_root(snap), &other, false);
+	dur_leave(in);
+	dur_leave(c);
+	free(want.at);
+}
+
+START_TEST(old_collections_are_put_as_they_were)
+{
+	dur_view *txn, *snap;
+	struct dump d;
+
+	make_states(_i == 1);
+	for (unsigned i = 0; i < kit_rounds(30); i++) {
+		EXPECT(0, dur_snapshot(p, states[below(STATES)], NULL, &snap));
+		EXPECT(0, dur_begin(p, &(dur_view_options){ .memory_bytes = i % 3 ? 0 : 65536 }, &txn));
+		if (i % 4 == 1)
+			EXPECT(0, dur_restore(txn, snap));
+		change(txn, (unsigned)below(10));
+		for (uint64_t n = 1 + below(5); n; n--)
+			put_old(txn, snap);
+		d = dump_of(dur_root(txn));
+		if (below(4)) {
+			EXPECT(0, dur_commit(txn, NULL, NULL));
+			dump_same(dur_root(txn), &d, true);
+		}
+		free(d.at);
+		dur_close(txn);
+		dur_close(snap);
+		if (i % 5 == 0)
+			prefix_check_sound(ws, "p", DUR_HISTORY);
+	}
+	end_states();
 }
 END_TEST
 
@@ -404,6 +496,51 @@ START_TEST(a_restore_writes_what_differs)
 }
 END_TEST
 
+/* So does putting it from the old state, at its old place or at another one. */
+START_TEST(an_old_collection_is_put_at_the_cost_of_the_difference)
+{
+	static const char *const paths[] = { "/a", "/a/map", "/a/list", "/a/set", "/a/rope", "" };
+	uint64_t old = make_large();
+	const char *path = paths[_i / 2];
+	struct dump all;
+	dur_view *v, *snap;
+	dur_value value;
+	dur_coll source, c;
+
+	EXPECT(0, dur_snapshot(p, old, NULL, &snap));
+	EXPECT(0, dur_begin(p, NULL, &v));
+	for (int i = 0; i < CHANGES - 1; i++)
+		change_large(v, i);
+	EXPECT(0, dur_commit(v, NULL, NULL));
+	dur_close(v);
+	EXPECT(0, dur_begin(p, NULL, &v));
+	source = dur_root(snap);
+	if (*path)
+		EXPECT(0, dur_enter(source, &DUR_PATH(path), &source));
+	all = dump_of(source);
+	value = DUR_COLL(source);
+	if (_i % 2 == 0) {
+		EXPECT(0, dur_put(dur_root(v), &DUR_STR("other"), &value));
+		EXPECT(0, dur_enter(dur_root(v), &DUR_STR("other"), &c));
+	} else if (*path) {
+		EXPECT(0, dur_put(dur_root(v), &DUR_PATH(path), &value));
+		EXPECT(0, dur_enter(dur_root(v), &DUR_PATH(path), &c));
+	} else {
+		dur_coll list;
+		EXPECT(0, dur_enter(dur_root(v), &DUR_PATH("/a/list"), &list));
+		EXPECT(0, dur_insert(list, 77, &value, 1));
+		EXPECT(0, dur_enter(list, &DUR_INT(77), &c));
+	}
+	dump_same(c, &all, true);
+	EXPECT(0, dur_commit(v, NULL, NULL));
+	ck_assert_uint_le(written(v), 60);
+	dump_same(c, &all, false);
+	dur_close(v);
+	dur_close(snap);
+	prefix_check_sound(ws, "p", DUR_HISTORY);
+}
+END_TEST
+
 /* What has become another one for the most part is copied: its old tree is let go of as a whole. */
 START_TEST(what_is_all_different_is_copied)
 {
@@ -460,11 +597,13 @@ static Suite *suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, restored_states_are_what_they_were, 0, 3);
 	tcase_add_loop_test(tc, edits_are_undone, 0, 4);
+	tcase_add_loop_test(tc, old_collections_are_put_as_they_were, 0, 3);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("cost");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, a_restore_writes_what_differs, 0, CHANGES);
+	tcase_add_loop_test(tc, an_old_collection_is_put_at_the_cost_of_the_difference, 0, 12);
 	tcase_add_test(tc, what_is_all_different_is_copied);
 	suite_add_tcase(s, tc);
 	return s;

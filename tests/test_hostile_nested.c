@@ -537,6 +537,7 @@ START_TEST(a_map_in_itself)
 	dur_view *v, *txn;
 	dur_coll c[2];
 	dur_change change;
+	dur_value item;
 	dur_iter *it;
 	int fd;
 
@@ -562,8 +563,14 @@ START_TEST(a_map_in_itself)
 	EXPECT(DUR_E_CORRUPT, dur_swap(dur_root(txn), &DUR_INT(0), &DUR_COLL(c[1]), &DUR_INT(1)));
 	dur_close(txn);
 	txn = begin(p);
-	EXPECT(DUR_E_CORRUPT, dur_put(dur_root(txn), &DUR_STR("copy"), &DUR_COLL(c[0])));
+	item = DUR_COLL(c[0]);
+	EXPECT(0, dur_put(dur_root(txn), &DUR_STR("clone"), &item)); /* of what is there still */
+	EXPECT(DUR_E_CORRUPT, dur_put(dur_root(txn), &DUR_STR("copy"), &DUR_NEW(DUR_LIST, &item, 1)));
 	EXPECT(DUR_E_CORRUPT, dur_commit(txn, NULL, NULL));
+	dur_close(txn);
+	txn = begin(p);
+	EXPECT(0, dur_del(dur_root(txn), &DUR_INT(0)));
+	EXPECT(DUR_E_CORRUPT, dur_restore(txn, v));
 	dur_close(txn);
 	txn = begin(p);
 	EXPECT(0, dur_del(dur_root(txn), &DUR_INT(0))); /* it looks like a large one */

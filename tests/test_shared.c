@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages of a transaction that several places name: trees built by hand which share what they can, written
- * to, spilled, marked and rolled back, with writes that fail. What they hold is kept beside, and the
- * parents of every page are counted.
+ * Pages of a transaction that several places name: trees built by hand which share what they can,
+ * written to, spilled, marked and rolled back, with writes that fail. What they hold is kept
+ * beside, and the parents of every page are counted.
  */
 #include <check.h>
 #include <errno.h>
