@@ -12,6 +12,8 @@ time of a one-key commit 5 maps deep
 bytes written by it
 clone of 5000 entries, same transaction
 clone of 5000 entries, later
+clone from an old state, 10 entries differ
+restore of a nested map, 10 entries differ
 objects of 5 fields appended to a list
 their pages beside their compact JSON text
 intersection with a small set : scanning both
