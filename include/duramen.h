@@ -926,7 +926,8 @@ typedef struct dur_change {
 	uint32_t  kind, pad;    /* enum dur_change_kind */
 	dur_value path;         /* DUR_PATH from the collections compared, of log and watch from the
 	                           catalog: get and put take it as it is */
-	dur_value old, now;     /* DUR_ABSENT where there is none */
+	dur_value old, now;     /* as dur_get() gives them: of a set the member; DUR_ABSENT where there
+	                           is none */
 } dur_change;
 
 /*

@@ -159,7 +159,8 @@ static int whole_step(struct changes *c, struct nest_change *step)
 	if (c->told)
 		return 1;
 	c->told = true;
-	*step = (struct nest_change){ .old = c->stands[DIFF_OLD], .now = c->stands[DIFF_NOW] };
+	*step = (struct nest_change){ .old = c->stands[DIFF_OLD].cell,
+		                        .now = c->stands[DIFF_NOW].cell };
 	if (!step->old.bytes || !step->now.bytes)
 		return step->old.bytes == step->now.bytes;
 	r = tree_cells_differ(&c->view[DIFF_OLD]->pager, &step->old, &c->view[DIFF_NOW]->pager,
@@ -194,10 +195,36 @@ static int value_of(struct changes *c, dur_view *v, const struct cell *cell, boo
 	return collection_value(v, &lasting, &c->arena, value);
 }
 
+/* Of a set the member itself, as dur_get() gives it: the last step of the path. */
+static int member_of(struct changes *c, const struct nest_step *place, uint32_t within,
+                     dur_value *value)
+{
+	if (!c->whole)
+		return collection_key_value(kind_is_raw(place->kind), place->key, place->len, &c->arena,
+		                            value);
+	*value = c->where->steps[c->where->n - 1];
+	if (kind_is_raw(within))
+		value->type = DUR_BYTES;
+	return 0;
+}
+
+/* The value of one side. */
+static int side_of(struct changes *c, unsigned side, const struct nest_change *step,
+                   const struct nest_step *place, dur_value *value)
+{
+	const struct cell *cell = side == DIFF_OLD ? &step->old : &step->now;
+	uint32_t within = c->whole ? c->stands[side].within : place->kind;
+
+	if (!cell->bytes)
+		return 0;
+	if (kind_is_set(within))
+		return member_of(c, place, within, value);
+	return value_of(c, c->view[side], cell, step->copies, value);
+}
+
 int changes_row(struct changes *c, const struct nest_change *step, dur_change *row)
 {
-	dur_view *old = c->view[DIFF_OLD], *now = c->view[DIFF_NOW];
-	struct nest_step place;
+	struct nest_step place = { 0 };
 	int rc = path_begin(&c->path, c->where);
 
 	for (uint32_t i = 0; rc == 0 && !c->whole && i < nest_diff_steps(&c->diff); i++) {
@@ -210,11 +237,8 @@ int changes_row(struct changes *c, const struct nest_change *step, dur_change *r
 	row->kind = !step->old.bytes ? DUR_ADDED : !step->now.bytes ? DUR_REMOVED : DUR_CHANGED;
 	row->path = DUR_STRN(c->path.text, c->path.len);
 	row->path.type = DUR_PATH;
-	if (step->old.bytes)
-		rc = value_of(c, old, &step->old, step->copies, &row->old);
-	if (rc == 0 && step->now.bytes)
-		rc = value_of(c, now, &step->now, step->copies, &row->now);
-	return rc;
+	rc = side_of(c, DIFF_OLD, step, &place, &row->old);
+	return rc == 0 ? side_of(c, DIFF_NOW, step, &place, &row->now) : rc;
 }
 
 void changes_end(struct changes *c)

@@ -20,7 +20,7 @@ struct changes {
 	const struct where *where;      /* from the catalog; NULL: from the collections given */
 	bool whole;                     /* what stands there is the one change that there may be */
 	bool told;                      /* it was */
-	struct cell stands[2];          /* that, until the views are read again: the first step's */
+	struct where_end stands[2];     /* that, until the views are read again: the first step's */
 	struct nest_diff diff;
 	struct change_path path;
 	struct key_arena arena;         /* what the last row put together */

@@ -189,13 +189,13 @@ static const struct change_kind log_kind = { log_next, log_end };
 static int take_bounds(struct log *l, dur_prefix *prefix, const dur_range *r)
 {
 	dur_view *newest;
+	struct where_end end;
 	struct place p;
-	struct cell cell;
 	int rc = dur_snapshot(prefix, DUR_LATEST, NULL, &newest);
 
 	if (rc < 0)
 		return rc;
-	rc = where_place(&l->where, newest, &cell, &p);
+	rc = where_place(&l->where, newest, &end, &p);
 	if (rc == 0 && !kind_is_keyed(p.kind))
 		rc = 1;
 	if (rc == 0)

@@ -136,7 +136,9 @@ static int step(const struct place *p, const dur_value *key, struct cell *cell, 
 	return rc;
 }
 
-int where_find(const struct where *w, dur_view *v, struct cell *cell, uint64_t *since)
+/* within: the kind of the collection that the cell is in. */
+static int find(const struct where *w, dur_view *v, struct cell *cell, uint64_t *since,
+                uint32_t *within)
 {
 	uint64_t placed = 0, pages = 0;
 	struct place p;
@@ -161,21 +163,29 @@ int where_find(const struct where *w, dur_view *v, struct cell *cell, uint64_t *
 		*since = placed > pages ? placed : pages;
 	if (rc != 0)
 		*cell = (struct cell){ 0 };
+	*within = p.kind;
 	return rc;
 }
 
-int where_place(const struct where *w, dur_view *v, struct cell *cell, struct place *p)
+int where_find(const struct where *w, dur_view *v, struct cell *cell, uint64_t *since)
+{
+	uint32_t within;
+
+	return find(w, v, cell, since, &within);
+}
+
+int where_place(const struct where *w, dur_view *v, struct where_end *end, struct place *p)
 {
 	int rc;
 
-	*cell = (struct cell){ 0 };
+	*end = (struct where_end){ .within = 0 };
 	if (w->n == 0)
 		return place_open(dur_root(v), p);
-	rc = where_find(w, v, cell, NULL);
+	rc = find(w, v, &end->cell, NULL, &end->within);
 	if (rc != 0)
 		return rc;
-	if (!nest_is_collection(cell->bytes))
+	if (kind_is_set(end->within) || !nest_is_collection(end->cell.bytes))
 		return 1;
-	place_of_cell(v, cell, p);
+	place_of_cell(v, &end->cell, p);
 	return 0;
 }

@@ -33,7 +33,13 @@ void where_free(struct where *w);
  * that is why the cell's state counts too. Of an embedded collection the page that it lies in speaks.
  */
 int where_find(const struct where *w, dur_view *v, struct cell *cell, uint64_t *since);
-/* The collection there. 0, 1: no collection; the cell is what stands there, if anything, not the catalog. */
-int where_place(const struct where *w, dur_view *v, struct cell *cell, struct place *p);
+
+/* What stands there: an entry's cell (no bytes: nothing, or the catalog), and of which kind it is one. */
+struct where_end {
+	struct cell cell;
+	uint32_t within;
+};
+/* The collection there. 0, 1: no collection. */
+int where_place(const struct where *w, dur_view *v, struct where_end *end, struct place *p);
 
 #endif

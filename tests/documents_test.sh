@@ -78,6 +78,10 @@ ok "scan a rope, as bytes where it is not" '{"key":12,"value":{"~x":"650aff"}}' 
 ok "put a raw set" "" put into /raws '{"~S":["a",{"~x":"ff"}]}'
 ok "scan it" '{"key":"a","value":"a"}
 {"key":{"~x":"ff"},"value":{"~x":"ff"}}' scan into /raws
+ok "put a member" "" put into /raws/b
+for path in /raws /raws/b; do
+	has "log of $path" '*"kind":"added","path":"/raws/b","now":{"~x":"62"}}*' "$("$DURAMEN" log into $path --json)"
+done
 ok "del it" "" del into /raws
 no "append a number" 3 "a rope takes strings and bytes" put into /log/- 3
 no "put into a rope" 3 "/log/0 leads into a rope*step - *" put into /log/0 '"x"'
@@ -140,7 +144,10 @@ for path in /a/b /a/b/1 /a/b/1/c; do
 	differs $path "$deep"
 done
 differs /a/r '{"kind":"changed","path":"/a/r","old":{"~l":["abc"]},"now":{"~l":["abcd"]}}'
-differs /a/s/n '{"kind":"added","path":"/a/s/n","now":"n"}'
+for path in /a/s /a/s/n; do
+	differs $path '{"kind":"added","path":"/a/s/n","now":"n"}'
+	has "log of $path" '*"kind":"added","path":"/a/s/n","now":"n"}*' "$("$DURAMEN" log into $path --json)"
+done
 differs /x '{"kind":"changed","path":"/x","old":1,"now":1.0}'
 for path in /a/b/0 /a/b/1/d /a/s/~i1 /nowhere /nowhere/else; do
 	status_is=0 differs $path ""
