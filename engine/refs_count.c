@@ -31,7 +31,8 @@ static int count_decode(const struct cell *cell, uint64_t *extra)
 {
 	const uint8_t *end = cell->bytes + cell->len;
 	if (cell->len >= 2 && cell->bytes[0] == DUR_BYTES &&
-	    get_varint(cell->bytes + 1, end, extra) == end && *extra > 0)
+	    get_varint(cell->bytes + 1, end, extra) == end && *extra > 0 &&
+	    *extra <= PAGE_NUMBER_MAX) /* so that nothing wraps around */
 		return 0;
 	return error_set(DUR_E_CORRUPT, "the system tree is damaged: a count of parents; run `duramen "
 	                 "check`, restore from a backup");

@@ -960,6 +960,121 @@ START_TEST(a_tree_in_itself_is_an_error)
 }
 END_TEST
 
+/* ---- Damaged entries of the system tree ---- */
+
+/* Sound ones, and what no sound file holds; of a queue's cell the kind, the collection, the level, ... */
+static const struct {
+	uint8_t key[12], key_len, cell[32], cell_len;
+	bool bad;
+} entries[] = {
+	{ { 'R', [8] = 77 }, 9, { DUR_BYTES, 3 }, 2, false },
+	{ { 'R', [8] = 77 }, 9, { DUR_INT, 3 }, 2, true },
+	{ { 'R', [8] = 77 }, 9, { DUR_BYTES }, 1, true },
+	{ { 'R', [8] = 77 }, 9, { DUR_BYTES, 0 }, 2, true },
+	{ { 'R', [8] = 77 }, 9, { DUR_BYTES, 3, 0 }, 3, true },
+	{ { 'R', [8] = 77 }, 9, { DUR_BYTES, 0x80 }, 2, true },
+	{ { 'R', [8] = 77 }, 9,
+	  { DUR_BYTES, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1 }, 11, true },
+	{ { 'R' }, 1, { DUR_BYTES, 3 }, 2, false }, /* before all of them: nobody meets it */
+	{ { 'R', [7] = 77 }, 8, { DUR_BYTES, 3 }, 2, true },
+	{ { 'R', [8] = 77 }, 10, { DUR_BYTES, 3 }, 2, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_RUN, 0, 0, 0, 1, [13] = 77, [19] = 9 }, 27, false },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 27, false },
+	{ { 'Q', [8] = 1 }, 9, { DUR_INT, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 26, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 28, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, 3, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_INT, 0, 0, 1, [13] = 77, [19] = 9 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, 38, 0, 0, 1, [13] = 77, [19] = 9 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 255, 0, 1, [13] = 77 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 2, 1, [13] = 77 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 0 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [18] = 0x80 }, 27, true },
+	{ { 'Q', [8] = 1 }, 9, { DUR_BYTES, REF_RUN, 0, 0, 0, 1, [13] = 77, [26] = 1 }, 27, true },
+	{ { 'Q' }, 1, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 27, false },
+	{ { 'Q', [8] = 1 }, 10, { DUR_BYTES, REF_TREE, DUR_MAP, 0, 0, 1, [13] = 77, [19] = 9 }, 27, true },
+};
+enum { ENTRIES = sizeof entries / sizeof *entries };
+
+static int meet_count(void *ctx, uint64_t no, uint64_t extra)
+{
+	(void)ctx, (void)no;
+	ck_assert_uint_gt(extra, 0);
+	return 0;
+}
+
+static int meet_waiting(void *ctx, const struct page_ref *ref)
+{
+	(void)ctx;
+	ck_assert_uint_ge(ref->ptr.no, PAGE_FIRST);
+	return 0;
+}
+
+/* Each is told by who goes over all of them. */
+START_TEST(bad_entries_are_told)
+{
+	struct world *w = world_open(seed);
+	world_begin(w);
+	ok(tree_put(&w->dirty, &w->system, entries[_i].key, entries[_i].key_len, entries[_i].cell,
+	            entries[_i].cell_len, NULL));
+	world_commit(w);
+	struct pager pager = world_pager(w);
+	int expected = entries[_i].bad ? DUR_E_CORRUPT : 0;
+	if (entries[_i].key[0] == 'R')
+		ck_assert_int_eq(ref_each(&pager, &w->system, meet_count, NULL), expected);
+	else
+		ck_assert_int_eq(ref_queue_each(&pager, &w->system, meet_waiting, NULL), expected);
+	world_close(w);
+}
+END_TEST
+
+static void fine(int r)
+{
+	ck_assert_msg(r == 0 || r == 1 || r == DUR_E_CORRUPT, "%d: %s", r, error_text());
+}
+
+/* Random ones, about pages that are there and others, met by all that reads them. */
+START_TEST(random_entries_do_no_harm)
+{
+	for (unsigned round = 0; round < rounds(60); round++) {
+		struct world *w = world_open(seed + 1000 * (uint64_t)_i + round);
+		world_write(w, &(struct path){ 0 }, put_named);
+		world_write(w, &(struct path){ .n = 1, .key = { "deeper" } }, put_many);
+		world_begin(w);
+		for (unsigned i = 0; i < 40; i++) {
+			size_t which = random_below(&w->seed, ENTRIES);
+			uint8_t key[12], cell[32];
+			memcpy(key, entries[which].key, sizeof key);
+			memcpy(cell, entries[which].cell, sizeof cell);
+			key[8] = (uint8_t)random_below(&w->seed, 40);
+			cell[1 + random_below(&w->seed, sizeof cell - 1)] ^=
+				(uint8_t)random_below(&w->seed, random_below(&w->seed, 3) ? 1 : 256);
+			if (key[0] == 'Q')
+				cell[13] = (uint8_t)random_below(&w->seed, 40);
+			ok(tree_put(&w->dirty, &w->system, key, entries[which].key_len, cell,
+			            entries[which].cell_len, NULL));
+		}
+		world_commit(w);
+		w->slice = 1 + (unsigned)random_below(&w->seed, 20);
+		world_begin(w);
+		struct pager pager = world_pager(w);
+		uint64_t n;
+		bool stuck;
+		fine(ref_each(&pager, &w->system, meet_count, NULL));
+		fine(ref_queue_each(&pager, &w->system, meet_waiting, NULL));
+		for (uint64_t no = PAGE_FIRST; no < 40; no++)
+			fine(ref_extra(&w->dirty, (struct page_ptr){ .no = no, .birth = 2 }, &n));
+		fine(ref_share(&w->dirty, (struct page_ptr){ .no = 20, .birth = 2 }));
+		fine(tree_del(&w->dirty, &w->tree, "deeper", 6));
+		fine(tree_clear(&w->dirty, &w->tree, NULL, 0, NULL, 0, &n));
+		for (unsigned i = 0; i < 4; i++)
+			fine(ref_slice(&w->dirty, &w->system, w->slice, &stuck));
+		fine(ref_write(&w->dirty, &w->system));
+		world_close(w);
+	}
+}
+END_TEST
+
 static Suite *refs_suite(void)
 {
 	Suite *suite = suite_create("refs");
@@ -979,6 +1094,8 @@ static Suite *refs_suite(void)
 	c = tcase_create("removed");
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_set_timeout(c, 600);
+	tcase_add_loop_test(c, bad_entries_are_told, 0, ENTRIES);
+	tcase_add_loop_test(c, random_entries_do_no_harm, 0, 2);
 	tcase_add_loop_test(c, what_is_removed_goes_bit_by_bit, 0, 4);
 	tcase_add_test(c, a_large_map_waits_as_one);
 	tcase_add_test(c, what_goes_from_both_places_and_is_damaged_waits);
