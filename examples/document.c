@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A nested document: `document` writes one whole, by path and by handles, and prints what came of it.
+ * A nested document: `document` writes one whole, by path and by handles, and prints what came of
+ * it.
  */
 #include <duramen.h>
 #include <stdio.h>

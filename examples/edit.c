@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * edit [insert AT TEXT | cut FROM TO | copy FROM TO]: a text of any length that is edited in place, in
- * ./app-data. Prints it. AT, FROM and TO count bytes; what is copied goes to the end.
+ * edit [insert AT TEXT | cut FROM TO | copy FROM TO]: a text of any length that is edited in place,
+ * in ./app-data. Prints it. AT, FROM and TO count bytes; what is copied goes to the end.
  */
 #include <duramen.h>
 #include <stdio.h>

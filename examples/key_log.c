@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of one key: `key_log site/hits /index.html` prints its changes, newest first: the state that
- * made each, the count before and the count since. Of a million states it looks at those in which
- * something near the key was written.
+ * What became of one key: `key_log site/hits /index.html` prints its changes, newest first: the
+ * state that made each, the count before and the count since. Of a million states it looks at those
+ * in which something near the key was written.
  */
 #include <duramen.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time travel: `time_travel site/hits 2026-11-20T10:00:00Z` prints the counts of an earlier state, given
- * by number, as -3 (three states back) or by time, with those of now beside them.
+ * Time travel: `time_travel site/hits 2026-11-20T10:00:00Z` prints the counts of an earlier state,
+ * given by number, as -3 (three states back) or by time, with those of now beside them.
  */
 #include <duramen.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks of at least 64 KiB in a chain; the newest one is filled from its start. After a reset some wait
- * for their next use, still in the cache.
+ * Blocks of at least 64 KiB in a chain; the newest one is filled from its start. After a reset some
+ * wait for their next use, still in the cache.
  */
 #include "arena.h"
 

@@ -18,7 +18,8 @@ static int pack(struct context *s)
 		return fail(rc);
 	before = stat.retained_bytes;
 	progress_start(&progress, "packing", "MiB", before >> 20);
-	while ((rc = dur_pack_history(s->prefix, SLICE_MS)) == 0 && (rc = dur_stat(s->prefix, &stat)) == 0) {
+	while ((rc = dur_pack_history(s->prefix, SLICE_MS)) == 0 &&
+	       (rc = dur_stat(s->prefix, &stat)) == 0) {
 		uint64_t done = before > stat.retained_bytes ? before - stat.retained_bytes : 0;
 		progress_step(&progress, done >> 20, done >> 20);
 	}

@@ -10,7 +10,9 @@
 
 #include "json_write.h"
 
-/* A value as a view gives it. 0, or the library's error, with the text cut off where it happened. */
+/*
+ * A value as a view gives it. 0, or the library's error, with the text cut off where it happened.
+ */
 int document_write(struct json_writer *w, const dur_value *v);
 
 /* To stdout. An error, which only a damaged file can cause here, ends the program. */

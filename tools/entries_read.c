@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines of TSV are taken with getline. JSON is taken event by event, of a document as of lines: only
- * the entry at hand is ever in memory.
+ * Lines of TSV are taken with getline. JSON is taken event by event, of a document as of lines:
+ * only the entry at hand is ever in memory.
  */
 #include <errno.h>
 #include <inttypes.h>

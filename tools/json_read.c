@@ -195,7 +195,10 @@ size_t utf8_length(const void *bytes, size_t len)
 
 /* ---- Strings ---- */
 
-/* Bytes that a string holds as they are: neither its end, nor an escape, nor what must be looked at. */
+/*
+ * Bytes that a string holds as they are: neither its end, nor an escape, nor what must be looked
+ * at.
+ */
 static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
 {
 	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;

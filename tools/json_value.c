@@ -148,7 +148,9 @@ bool json_twice(struct json_builder *b, struct json_reader *r, const dur_value *
 	return false;
 }
 
-/* The first eight bytes of a name, as a number: names that differ there are in the order of these. */
+/*
+ * The first eight bytes of a name, as a number: names that differ there are in the order of these.
+ */
 static uint64_t head_of(const char *name, size_t len)
 {
 	uint64_t head = 0;
@@ -163,7 +165,8 @@ static uint64_t head_of(const char *name, size_t len)
 }
 
 /* The item, a name, against another one. */
-static int compare_name(const struct json_builder *b, size_t i, const dur_value *name, uint64_t head)
+static int compare_name(const struct json_builder *b, size_t i, const dur_value *name,
+                        uint64_t head)
 {
 	if (b->heads[i] != head)
 		return b->heads[i] < head ? -1 : 1;

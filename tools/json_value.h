@@ -36,8 +36,8 @@
  *
  * With begin, a value need not fit in memory: an array or object that outgrows `memory` bytes
  * (JSON_MEMORY) of the arena is stored while it is read. begin is asked once where to: *c of a
- * transaction, and under which key (NULL: *c is a map that takes what an object has in it). From then
- * on the arena is the builder's, and what was in it gone.
+ * transaction, and under which key (NULL: *c is a map that takes what an object has in it). From
+ * then on the arena is the builder's, and what was in it gone.
  */
 struct json_builder {
 	int (*begin)(void *ctx, dur_coll *c, const dur_value **key); /* 0, or an exit status */

@@ -4,8 +4,8 @@
  * getopt_long() is told, usage errors and --help all come from that list.
  *
  * Options are long ones, "--name value" or "--name=value", before, between or after operands, and
- * may be cut short as long as they mean one; some have a letter, too. "--" ends them. "-" and negative numbers are operands,
- * so that `put PREFIX PATH -5` needs no quoting.
+ * may be cut short as long as they mean one; some have a letter, too. "--" ends them. "-" and
+ * negative numbers are operands, so that `put PREFIX PATH -5` needs no quoting.
  */
 #ifndef DURAMEN_TOOLS_OPTIONS_H
 #define DURAMEN_TOOLS_OPTIONS_H

@@ -23,8 +23,8 @@ void print_state_titles(void);
 void print_state(const dur_state_info *s, const dur_state_name *names, size_t n, bool json);
 
 /*
- * What --from and its like say: one step of a path, whose slash may be left out. Returns path, which
- * lives as long as the arena and the text; NULL for NULL.
+ * What --from and its like say: one step of a path, whose slash may be left out. Returns path,
+ * which lives as long as the arena and the text; NULL for NULL.
  */
 const dur_value *range_bound(struct arena *a, const char *text, dur_value *path);
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Charts of plain characters: columns of '#' over an axis, one beside the other, in the width of the
- * terminal. As many values as there is room for are drawn as they are; more fall into buckets.
+ * Charts of plain characters: columns of '#' over an axis, one beside the other, in the width of
+ * the terminal. As many values as there is room for are drawn as they are; more fall into buckets.
  */
 #ifndef DURAMEN_TOOLS_PLOT_H
 #define DURAMEN_TOOLS_PLOT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where writing commands put values: into whatever collection a path leads. A map takes a value at a
- * key, a list at a position or behind its last item, a set a member without a value, a rope a piece
- * at its end. Messages say what to do about it at the shell.
+ * Where writing commands put values: into whatever collection a path leads. A map takes a value at
+ * a key, a list at a position or behind its last item, a set a member without a value, a rope a
+ * piece at its end. Messages say what to do about it at the shell.
  */
 #ifndef DURAMEN_TOOLS_TARGET_H
 #define DURAMEN_TOOLS_TARGET_H
@@ -32,8 +32,8 @@ int target_begin(const struct target *t, dur_coll *c, const dur_value **key);
 /* The collection at path, with parents one that is made. 0, or an exit status after a message. */
 int target_collection(dur_view *txn, const char *path, bool parents, dur_coll *c);
 /*
- * Puts an entry as `dump` gives it: of a list the key is a position, at most the one behind its last
- * item, of a rope an offset (NULL: its end), of a set the value is the member again (or NULL).
+ * Puts an entry as `dump` gives it: of a list the key is a position, at most the one behind its
+ * last item, of a rope an offset (NULL: its end), of a set the value is the member again (or NULL).
  * Returns the library's result; *why is what is wrong then.
  */
 int target_entry(dur_coll c, const dur_value *key, const dur_value *value, const char **why);
