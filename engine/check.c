@@ -487,7 +487,7 @@ static int check_state(struct check *check, const struct record *newest)
 		rc = check_packs_open(&check->packs, check->file, &newest->state.system, on_pack_problem,
 		                      check);
 	if (rc == 0)
-		rc = check_packs_index(&check->packs);
+		rc = check_packs_all(&check->packs);
 	if (rc == 0 && check->options->history)
 		rc = check_old_states(check, newest);
 	check_packs_close(&check->packs);

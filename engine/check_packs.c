@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every entry of every pack is looked up, and must be found at its own place: so as many slots as entries
- * means that there is no other.
+ * Every entry of every pack is looked up, and must be found at its own place: so a directory of as many places
+ * as entries leads to nothing else.
  */
 #include "engine/check_packs.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "duramen.h"
@@ -39,7 +38,7 @@ int check_packs_open(struct check_packs *packs, struct file *file, const struct 
 	if (rc == 0)
 		rc = unpack_new(&packs->moved, &packs->unpack);
 	if (rc == 0)
-		unpack_start(packs->unpack, file, system);
+		unpack_start(packs->unpack, file, system, 0);
 	return rc;
 }
 
@@ -49,9 +48,9 @@ void check_packs_close(struct check_packs *packs)
 	free(packs->met);
 }
 
-/* ---- The index ---- */
+/* ---- Packs ---- */
 
-static int check_entries(struct check_packs *packs, uint64_t number, const struct pack *pack)
+static int check_entries(struct check_packs *packs, uint64_t last, const struct pack *pack)
 {
 	uint64_t offset = PACK_HEADER;
 	struct pack_place place;
@@ -63,22 +62,23 @@ static int check_entries(struct check_packs *packs, uint64_t number, const struc
 		if (rc < 0)
 			return found(packs, 0, rc);
 		rc = found(packs, entry.page.no, unpack_where(packs->unpack, entry.page, &place));
-		if (rc == 1 || (rc == 0 && (place.pack != number || place.offset != offset)))
-			rc = tell(packs, entry.page.no, "it is packed, but its index does not lead there");
-		packs->entries++;
+		if (rc == 1 || (rc == 0 && (place.pack != last || place.offset != offset)))
+			rc = tell(packs, entry.page.no, "it is packed, but is not found there");
 	}
-	if (rc == 0 && offset != pack->len)
+	if (rc == 0 && offset != pack->end)
 		return tell(packs, 0, "a pack is longer than its entries");
+	if (rc == 0 && pack_directory_count(pack) != pack->entries)
+		return tell(packs, 0, "the directory of a pack leads to more than its entries");
 	return rc;
 }
 
-static int check_pack(void *ctx, uint64_t number, const struct cell *cell)
+static int check_pack(void *ctx, uint64_t last, const struct cell *cell)
 {
 	struct check_packs *packs = ctx;
 	struct pack_run run;
 	struct pack pack;
 	const void *bytes;
-	int rc = pack_cell(cell, &run);
+	int rc = pack_cell(last, cell, &run);
 
 	if (rc == 0)
 		rc = run_read(packs->file, run.ptr, run.length, &bytes);
@@ -89,38 +89,18 @@ static int check_pack(void *ctx, uint64_t number, const struct cell *cell)
 	if (pack.last != run.last || pack.entries != run.entries || pack.last > packs->packed)
 		tell(packs, run.ptr.no, "a pack is not what the system tree says of it");
 	packs->pages -= run_pages(run.length);
-	return check_entries(packs, number, &pack);
+	return check_entries(packs, last, &pack);
 }
 
-static int count_slot(void *ctx, const struct pack_slot *slot)
-{
-	(void)slot;
-	((struct check_packs *)ctx)->slots++;
-	return 0;
-}
-
-static int check_cell(void *ctx, uint64_t birth, const struct cell *cell)
-{
-	return found(ctx, 0, pack_slots(cell, birth, count_slot, ctx));
-}
-
-int check_packs_index(struct check_packs *packs)
+int check_packs_all(struct check_packs *packs)
 {
 	const struct pager pager = { .file = packs->file };
-	char text[128];
 	int rc = history_each(&pager, packs->system, KEY_PACK, 0, UINT64_MAX, check_pack, packs);
 
-	if (rc == 0)
-		rc = history_each(&pager, packs->system, KEY_PACKED, 0, UINT64_MAX, check_cell, packs);
 	if (rc < 0)
 		return found(packs, packs->system->root.no, rc);
 	if (packs->pages != 0)
 		tell(packs, packs->system->root.no, "the pages of packs are miscounted");
-	if (packs->slots != packs->entries) {
-		snprintf(text, sizeof text, "the index has %" PRIu64 " packed pages, the packs have %" PRIu64,
-		         packs->slots, packs->entries);
-		tell(packs, packs->system->root.no, text);
-	}
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  * one's entries are read.
  */
 #include "engine/tree_private.h"
+#include "engine/unpack.h"
 
 #define BEFORE UINT32_MAX               /* one more is 0 */
 
@@ -133,6 +134,18 @@ static int neighbour(const struct cursor *c, struct step *steps, int step)
 	return 1;
 }
 
+/* In a packed state: the leaves that come next, as far as the parent knows them. */
+static void meet_ahead(const struct cursor *c, const struct step *parent, int step)
+{
+	struct page_ptr ptrs[UNPACK_AHEAD + 1];
+	unsigned n = 0;
+
+	for (uint32_t at = parent->at + (uint32_t)step; at < parent->page->n && n <= UNPACK_AHEAD;
+	     at += (uint32_t)step)
+		ptrs[n++] = node_child_ptr(parent->page, at);
+	unpack_ahead(c->pager.unpack, ptrs, n);
+}
+
 /*
  * The cursor's own step to a neighbouring leaf; without one it is past the last or before the
  * first.
@@ -146,6 +159,8 @@ static int cross(struct cursor *c, int step)
 		if (c->pager.unpack) /* pages of a packed state do not last while others are read */
 			r = tree_page(&c->pager, steps[level].ptr, level, &steps[level].page);
 	}
+	if (r == 0 && c->pager.unpack && c->depth > 1)
+		meet_ahead(c, &steps[1], step);
 	if (r == 0)
 		r = neighbour(c, steps, step);
 	if (r == 0) {

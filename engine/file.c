@@ -211,12 +211,41 @@ int file_open(int fd, bool read_only, struct io *io, struct file **out)
 	return 0;
 }
 
+static int scattered_prepare(struct file *file)
+{
+	file->windows = calloc(FILE_WINDOWS_MAX, sizeof *file->windows);
+	file->private = calloc(1, sizeof *file->private);
+	if (!file->windows || !file->private)
+		return error_system(ENOMEM, "mapping a page file");
+	pthread_mutex_init(&file->private->mapping, NULL);
+	pthread_mutex_init(&file->private->growing, NULL);
+	return file_window_first(file);
+}
+
+int file_open_scattered(const struct file *file, struct file **scattered)
+{
+	struct file *again = calloc(1, sizeof *again);
+
+	if (!again)
+		return error_system(ENOMEM, "mapping a page file");
+	*again = (struct file){ .fd = file->fd, .seed = file->seed, .flags = file->flags, .read_only = true,
+		.scattered = true };
+	atomic_store(&again->pages, atomic_load(&file->pages));
+	memcpy(again->uuid, file->uuid, sizeof again->uuid);
+	int r = scattered_prepare(again);
+	if (r)
+		file_close(again);
+	else
+		*scattered = again;
+	return r;
+}
+
 void file_forked(struct file *file)
 {
 	if (file->io)
 		io_forked(file->io);
 	file_unmap(file); /* a mapping keeps the open file, and with it the lock */
-	if (file->fd >= 0)
+	if (file->fd >= 0 && !file->scattered)
 		close(file->fd);
 	file->io = NULL;
 	file->fd = -1;
@@ -233,7 +262,7 @@ void file_close(struct file *file)
 		pthread_mutex_destroy(&file->private->mapping);
 		pthread_mutex_destroy(&file->private->growing);
 	}
-	if (file->fd >= 0)
+	if (file->fd >= 0 && !file->scattered)
 		close(file->fd);
 	free(file->private);
 	free(file->windows);

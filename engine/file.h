@@ -54,6 +54,7 @@ struct file {
 	uint32_t flags;                 /* enum file_flag */
 	uint8_t  uuid[16];
 	bool     read_only;
+	bool     scattered;             /* file_open_scattered() made it: fd is another's */
 	struct file_private *private;   /* file_private.h */
 };
 
@@ -76,6 +77,12 @@ int file_format(int fd, const struct file_options *options);
  */
 int file_open(int fd, bool read_only, struct io *io, struct file **file);
 void file_close(struct file *file);
+/*
+ * A second mapping of an open file, to be closed before it, for reads here and there: a page that is not in
+ * memory is read alone. Otherwise the system reads what lies around it as well, up to megabytes, which is right
+ * for scans and, for a cold look into the past, most of its time. No io.
+ */
+int file_open_scattered(const struct file *file, struct file **scattered);
 /*
  * The child of a fork: closes descriptors and unmaps, unlocks nothing. All that is left to do with
  * the file is file_close().

@@ -56,6 +56,8 @@ static int window_map(struct file *file, uint64_t index)
 	                  (off_t)(index * window_bytes(file)));
 	if (base == MAP_FAILED)
 		return map_error(errno, window_bytes(file));
+	if (file->scattered)
+		madvise(base, window_bytes(file), MADV_RANDOM); /* without it the same is read, and more */
 	void *seen = mmap(NULL, seen_bytes(file), PROT_READ | PROT_WRITE,
 	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (seen == MAP_FAILED) {
@@ -296,6 +298,8 @@ static int range_map(struct file *file, uint64_t no, uint64_t n, const uint8_t *
 		free(g);
 		return map_error(e, (size_t)n << PAGE_SHIFT);
 	}
+	if (file->scattered)
+		madvise(base, (size_t)n << PAGE_SHIFT, MADV_RANDOM);
 	*g = (struct file_range){ file->private->ranges, no, n, base };
 	file->private->ranges = g;
 	*bytes = base;

@@ -19,6 +19,7 @@ enum {
 	RUN_PAGES = 64,        /* 256 KiB: less is not worth a change of the file's extents */
 	SLICE_PAGES = 2048,    /* 8 MiB */
 	MORE_PAGES = 256,      /* beyond a quarter of the reserve: what makes it begin */
+	SHORT_PAGES = 16,      /* what is worth it when it is asked for */
 };
 
 int store_give_back(struct store *store, const struct give_back *how, uint64_t *given)
@@ -52,6 +53,18 @@ int store_give_back(struct store *store, const struct give_back *how, uint64_t *
 	turn_end(store);
 	pthread_mutex_unlock(&store->mutex);
 	return rc;
+}
+
+int store_give_back_all(struct store *store)
+{
+	const struct give_back how = { .reserve = 0, .run = SHORT_PAGES, .pages = SLICE_PAGES };
+	uint64_t given;
+	int rc;
+
+	do {
+		rc = store_give_back(store, &how, &given);
+	} while (rc == 0 && given > 0);
+	return rc == DUR_E_LOCKED ? 0 : rc; /* somebody writes: it comes in its own time */
 }
 
 /* What is worth giving back now; false: nothing is. The mutex is held. */

@@ -182,7 +182,7 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	h->drained = drained;
 	h->thin_from = UINT64_MAX;
 	h->drop_gate = h->fold;
-	h->packed = h->pack_next = h->pack_pages = h->whole = h->sweep_next = h->sweep_skip = 0;
+	h->packed = h->pack_pages = h->whole = h->sweep_next = h->sweep_skip = 0;
 	if (h->tree.depth == 0) { /* never folded: all there is to know stands in the records */
 		h->dead_next = h->raw_next = h->drop_next = UINT64_MAX;
 		return history_free_add(h, PAGE_FIRST, h->file_pages - PAGE_FIRST);
@@ -197,7 +197,6 @@ static int load_fold(struct replay *replay, uint64_t drained)
 	h->kept_pages = get_u64(cell.bytes + 33);
 	h->thin_from = get_u64(cell.bytes + 41);
 	h->packed = get_u64(cell.bytes + 49);
-	h->pack_next = get_u64(cell.bytes + 57);
 	h->pack_pages = get_u64(cell.bytes + 65);
 	h->whole = h->sweep_skip = get_u64(cell.bytes + 73);
 	if (pages < PAGE_FIRST || pages > h->file_pages || h->dead_pages > pages || h->kept_pages > pages)

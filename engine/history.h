@@ -11,7 +11,7 @@
  *   'X' state        be64            states dropped whose pages under 'K' are still to be freed
  *   'N' name                         the state of a name
  *   'M' state, name  be64            the names of a state
- *   'B' pack         be64            packs of old pages, 'P' where in them pages are (pack_index.h)
+ *   'B' death        be64            packs of old pages, by the last death in them (pack_list.h)
  *   'Q' sequence     be64            removed collections that wait to be let go of (refs.h), and
  *   'R' page         be64            parents of pages that have several (refs.h): as of the state itself
  *   'H'                              counters as of the fold
@@ -32,7 +32,7 @@
 #include "engine/record.h"
 #include "engine/store.h"
 
-enum { HISTORY_FOLD_EVERY = 256 };
+enum { HISTORY_FOLD_EVERY = 64 };
 
 struct history;
 struct batch;

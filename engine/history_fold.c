@@ -281,7 +281,7 @@ int history_fold_header(struct history *history, struct txn *txn)
 	put_u64(cell + 33, kept);
 	put_u64(cell + 41, history->sparse.thin_from);
 	put_u64(cell + 49, packing->active ? packing->packed : history->packed);
-	put_u64(cell + 57, packing->active ? packing->pack_next : history->pack_next);
+	put_u64(cell + 57, 0);
 	put_u64(cell + 65, packing->active ? packing->pack_pages : history->pack_pages);
 	put_u64(cell + 73, packing->active ? packing->whole : history->whole);
 	return history_put(txn, key, history_key(key, KEY_HEADER, 0), cell, HEADER_CELL);
@@ -352,7 +352,6 @@ static void packed_now(struct history *history, uint64_t state)
 
 	history->dead_pages -= packing->pages_before;
 	history->packed = packing->packed;
-	history->pack_next = packing->pack_next;
 	history->pack_pages = packing->pack_pages;
 	history->sweep_next = packing->sweep_next;
 	if (history->whole != packing->whole) { /* until it is durable the old packs may be needed */

@@ -2,7 +2,7 @@
 /*
  * Packing, as far as it is about the system tree and the writer's memory: which pages come next, whether a
  * batch still stands, and putting its pack into a folding transaction. Nothing but the fold's commit changes
- * what is under 'D', 'P' and 'B', so that a batch that passes history_pack_check() is in order with what
+ * what is under 'D' and 'B', so that a batch that passes history_pack_check() is in order with what
  * history_pack() finds.
  */
 #include "engine/history_private.h"
@@ -16,7 +16,7 @@
 #include "internal/bytes.h"
 #include "internal/error.h"
 
-enum { DUE_STATES = 128 };              /* so many states' deaths make a batch worth its commit */
+enum { DUE_STATES = 32 };              /* so many states' deaths make a batch worth its commit */
 
 /* ---- What comes next ---- */
 
@@ -114,10 +114,12 @@ int history_pack_gather(struct history *history, struct batch *batch)
 	if (rc >= 0 && batch->first)
 		rc = history_each(&pager, &history->tree, KEY_STATE, batch->first, UINT64_MAX - 1,
 		                  gather_root, batch);
+	if (rc >= 0)
+		rc = history_merge_find(history, batch);
 	if (rc < 0)
 		return rc;
 	rc = history_sweep_find(history, batch);
-	return rc == 1 && batch->first ? 0 : rc;
+	return rc == 1 && (batch->first || batch->n_merged) ? 0 : rc;
 }
 
 /* ---- Does it stand? ---- */
@@ -152,8 +154,9 @@ int history_pack_check(struct history *history, struct batch *batch)
 	bool retained = true;
 	int rc = 0;
 
+	history->merge_fails += batch->merge_failed;
 	if (!batch->first)
-		return 0; /* nothing but a pack to go through */
+		return 0; /* nothing but packs to go through */
 	if (history->packed != batch->after || history->drained >= batch->first ||
 	    oldest(history) >= batch->first)
 		return 1;
@@ -192,33 +195,6 @@ static int put_rest(struct txn *txn, const struct batch *batch)
 	return rc;
 }
 
-static int by_birth(const void *a, const void *b)
-{
-	const struct pack_slot *x = a, *y = b;
-
-	if (x->page.birth != y->page.birth)
-		return x->page.birth < y->page.birth ? -1 : 1;
-	return (x->page.no > y->page.no) - (x->page.no < y->page.no);
-}
-
-static int put_index(struct txn *txn, const struct batch *batch, uint64_t number)
-{
-	struct pack_slot *slots = malloc((batch->n_packed + 1) * sizeof *slots);
-	size_t n = 0;
-	int rc = 0;
-
-	if (!slots)
-		return error_system(ENOMEM, "packing old pages");
-	for (size_t i = 0; i < batch->n_pages; i++)
-		if (batch->pages[i].offset)
-			slots[n++] = (struct pack_slot){ batch->pages[i].ptr,
-				{ number, batch->pages[i].offset } };
-	qsort(slots, n, sizeof *slots, by_birth);
-	rc = pack_index_add(&txn->dirty, &txn->system, slots, n, txn->base.catalog.depth);
-	free(slots);
-	return rc;
-}
-
 /* The raw pages go when nobody pins a state up to this one any more. */
 static int retire_raw(struct txn *txn, const struct batch *batch)
 {
@@ -232,21 +208,31 @@ static int retire_raw(struct txn *txn, const struct batch *batch)
 	return rc;
 }
 
-static int put_pack(struct history *history, struct txn *txn, const struct batch *batch)
+int history_pack_put(struct history *history, struct txn *txn, const struct pack_writer *writer)
 {
-	struct pack_run run = { .length = batch->writer.len, .last = batch->last,
-		.entries = batch->n_packed };
-	uint64_t number = history->packing.pack_next++, pages = run_pages(run.length);
+	struct pack_run run = { .length = writer->len, .last = writer->last, .entries = writer->entries };
 	uint8_t key[SYSTEM_KEY_MAX], cell[PACK_CELL_MAX];
-	int rc = run_write(&txn->dirty, batch->writer.bytes, run.length, &run.ptr);
+	uint64_t pages = run_pages(run.length);
+	int rc = run_write(&txn->dirty, writer->bytes, run.length, &run.ptr);
 
 	if (rc < 0)
 		return rc;
 	txn->dirty.system_pages += (int64_t)pages;
 	history->packing.pack_pages += pages;
-	rc = history_put(txn, key, history_key(key, KEY_PACK, number), cell, pack_cell_put(cell, &run));
-	if (rc == 0)
-		rc = put_index(txn, batch, number);
+	return history_put(txn, key, history_key(key, KEY_PACK, run.last), cell, pack_cell_put(cell, &run));
+}
+
+int history_pack_drop(struct txn *txn, uint64_t last)
+{
+	uint8_t key[SYSTEM_KEY_MAX];
+
+	return tree_del(&txn->dirty, &txn->system, key, history_key(key, KEY_PACK, last));
+}
+
+static int put_pack(struct history *history, struct txn *txn, const struct batch *batch)
+{
+	int rc = history_pack_put(history, txn, &batch->writer);
+
 	return rc < 0 ? rc : retire_raw(txn, batch);
 }
 
@@ -261,7 +247,6 @@ int history_pack(struct history *history, struct txn *txn, struct batch *batch)
 		.active = true,
 		.packed = batch->last > history->packed ? batch->last : history->packed,
 		.pages_before = batch->n_packed,
-		.pack_next = history->pack_next,
 		.pack_pages = history->pack_pages,
 		.whole = history->whole,
 		.sweep_next = history->sweep_next,
@@ -270,6 +255,8 @@ int history_pack(struct history *history, struct txn *txn, struct batch *batch)
 		rc = history_sweep(history, txn, batch->sweep);
 	if (rc == 0 && batch->first)
 		rc = put_rest(txn, batch);
+	if (rc == 0 && batch->n_merged)
+		rc = history_merge(history, txn, batch);
 	if (rc == 0 && batch->n_packed)
 		rc = put_pack(history, txn, batch);
 	return rc < 0 ? rc : history_fold_header(history, txn);

@@ -5,7 +5,7 @@
 
 #include "engine/history.h"
 #include "engine/policy.h"
-#include "engine/pack_index.h"
+#include "engine/pack_list.h"
 #include "engine/runs.h"
 
 /* A retired run of pages that is not free yet. */
@@ -63,6 +63,8 @@ struct chunks {
 	uint64_t n;                     /* bits there is room for */
 };
 
+struct pack_writer;
+
 struct history {
 	struct file *file;
 	bool     loaded;
@@ -110,7 +112,6 @@ struct history {
 	bool     is_folding;            /* between history_fold() and its commit or undo */
 	/* Packing, as of the fold. */
 	uint64_t packed;                /* horizon: retained nodes that died up to here are packed */
-	uint64_t pack_next;             /* number of the next pack */
 	uint64_t pack_pages;            /* of all packs */
 	uint64_t raw_next;              /* the first death under 'D' above both; UINT64_MAX: none */
 	uint64_t whole;                 /* packs up to this death decode through nothing outside them */
@@ -118,9 +119,10 @@ struct history {
 	uint64_t sweep_skip;            /* but for those of deaths up to here */
 	uint64_t drop_next;             /* the last death of the first of them; UINT64_MAX: none */
 	bool     bases_due;             /* some of bases may be free now */
+	unsigned merge_fails;           /* merges that found something damaged; after MERGE_TRIES none is tried */
 	struct packing {                /* what the folding transaction changes */
 		bool active;
-		uint64_t packed, pages_before, pack_next, pack_pages, whole, sweep_next;
+		uint64_t packed, pages_before, pack_pages, whole, sweep_next;
 	} packing;
 	uint64_t n_shared;              /* pages and runs with several parents */
 	uint64_t n_removed;             /* what waits in the removal queue */
@@ -234,6 +236,17 @@ int  history_refill(struct history *history, uint64_t n, bool direct, uint64_t *
 /* Calls fn for each run of free pages and holes that reaches into [from, to), until it returns false. */
 bool history_free_visit(const struct history *history, uint64_t from, uint64_t to,
                         bool (*fn)(void *ctx, uint64_t start, uint64_t n), void *ctx);
+
+/* ---- history_pack.c ---- */
+/* Writes a pack; one of the same last death is replaced. */
+int  history_pack_put(struct history *history, struct txn *txn, const struct pack_writer *writer);
+/* Its run goes with it; pack_pages is the caller's. */
+int  history_pack_drop(struct txn *txn, uint64_t last);
+
+/* ---- history_merge.c ---- */
+/* Packs that are to be made one, for batch. */
+int  history_merge_find(struct history *history, struct batch *batch);
+int  history_merge(struct history *history, struct txn *txn, const struct batch *batch);
 
 /* ---- history_sweep.c ---- */
 /* A pack has left the range and was not looked at since. */

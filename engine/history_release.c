@@ -193,9 +193,8 @@ static int note_first(void *ctx, uint64_t number, const struct cell *cell)
 static int note_pack(void *ctx, uint64_t number, const struct cell *cell)
 {
 	struct pack_run run;
-	int rc = pack_cell(cell, &run);
+	int rc = pack_cell(number, cell, &run);
 
-	(void)number;
 	if (rc == 0)
 		*(uint64_t *)ctx = run.last;
 	return rc < 0 ? rc : 2;

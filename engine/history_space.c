@@ -16,7 +16,9 @@ enum {
 	/* From here on a growth is worth writing without zeros first: the caller fills it in one go. */
 	DIRECT_PAGES = 256,
 	PART_PAGES = 16,                /* of a commit small enough to look for its places one by one */
-	PART_MAX = 4,                   /* and for no more of them than that */
+	LONG_PAGES = 8,                 /* runs of so many are left to packs and large values if possible */
+	PART_MAX = 4,                   /* and for no more of them than that, */
+	PART_LOOKS = 64,                /* with so many looks at most */
 };
 
 #define WINDOW_PAGES ((uint64_t)1 << FILE_WINDOW_SHIFT)
@@ -170,23 +172,24 @@ static bool part(const struct history *history, uint64_t n, struct extent *exten
 {
 	struct extent found[PART_MAX];
 	uint64_t left = n;
-	unsigned k = 0;
+	unsigned k = 0, looks = 0;
 
 	for (uint64_t piece = n - 1; left > 0 && piece > 0; piece = piece < left ? piece : left) {
 		uint64_t from = 0, start, len;
 		bool taken = true;
-		while (taken && runs_first_fit(&history->free, piece, from, &start, &len)) {
-			taken = false;
+		while (taken && looks++ < PART_LOOKS &&
+		       runs_first_fit(&history->free, piece, from, &start, &len)) {
+			taken = history->pack_pages && len >= LONG_PAGES;
 			for (unsigned i = 0; i < k; i++)
 				taken |= found[i].no >= start && found[i].no < start + len;
 			from = start + 1;
 		}
+		if (looks > PART_LOOKS || (!taken && k == PART_MAX))
+			return false;
 		if (taken) { /* none, or no other */
 			piece--;
 			continue;
 		}
-		if (k == PART_MAX)
-			return false;
 		found[k++] = (struct extent){ start, piece };
 		left -= piece;
 	}
@@ -218,7 +221,7 @@ static bool scatter(const struct history *history, uint64_t n, struct extent *ex
 	return true;
 }
 
-/* Several places, if free space passes half of what is live. 0, 1: one place at its end. */
+/* Several places, if there is much free space. 0, 1: one place at its end. */
 static int pieces(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
                   unsigned *n_extents)
 {
@@ -227,7 +230,7 @@ static int pieces(struct history *history, uint64_t n, struct extent *extents, u
 	int rc;
 
 	do {
-		if (history->free.total < n || history->free.total <= live / 2 ||
+		if (history->free.total < n || history->free.total <= live / (history->pack_pages ? 4 : 2) ||
 		    ((n > PART_PAGES || !part(history, n, extents, n_extents)) &&
 		     !scatter(history, n, extents, cap, n_extents)))
 			return 1;
@@ -238,20 +241,47 @@ static int pieces(struct history *history, uint64_t n, struct extent *extents, u
 	return rc;
 }
 
+/*
+ * Where history is packed, small commits that took what they need out of long runs would leave none for packs,
+ * which then make the file grow though much of it is free.
+ */
+static bool spares(const struct history *history, uint64_t n, uint64_t no)
+{
+	uint64_t start, len;
+
+	return history->pack_pages && n <= PART_PAGES && runs_holds(&history->free, no, &start, &len, NULL) && len >= LONG_PAGES;
+}
+
+/*
+ * One run while there is room; several once free space passes half of what is live, or a quarter if history is
+ * packed: most of what it needs room for lives for some hundred commits.
+ */
+static int places(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
+                  unsigned *n_extents)
+{
+	uint64_t no;
+	int rc = history_fit(history, &history->free, n, &no);
+
+	if (rc == 1 || (rc == 0 && spares(history, n, no))) {
+		rc = pieces(history, n, extents, cap, n_extents);
+		if (rc <= 0)
+			return rc;
+		rc = history_fit(history, &history->free, n, &no); /* pieces() may have found holes */
+	}
+	if (rc == 1)
+		rc = grow(history, n, &no);
+	if (rc == 0) {
+		extents[0] = (struct extent){ no, n };
+		*n_extents = 1;
+	}
+	return rc;
+}
+
 int history_extents(struct history *history, uint64_t n, struct extent *extents, unsigned cap,
                     unsigned *n_extents)
 {
-	int rc = history_fit(history, &history->free, n, &extents[0].no);
+	int rc = places(history, n, extents, cap, n_extents);
 
-	/* DESIGN: one run while there is room; scattered once free space passes half the live data */
-	if (rc == 1 && (rc = pieces(history, n, extents, cap, n_extents)) == 0)
-		n = 0;
-	else if (rc == 1)
-		rc = grow(history, n, &extents[0].no);
-	if (n) {
-		extents[0].n = n;
-		*n_extents = 1;
-	}
 	for (unsigned i = 0; rc == 0 && i < *n_extents; i++) {
 		rc = history_free_remove(history, extents[i].no, extents[i].n);
 		file_forget_seen(history->file, extents[i].no, extents[i].n);

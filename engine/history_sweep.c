@@ -92,7 +92,7 @@ static int look_at(void *ctx, uint64_t number, const struct cell *cell)
 	struct look *look = ctx;
 	struct history *history = look->history;
 	struct pack_run run;
-	int rc = pack_cell(cell, &run);
+	int rc = pack_cell(number, cell, &run);
 
 	if (rc < 0)
 		return rc;
@@ -128,62 +128,20 @@ int history_sweep_find(struct history *history, struct batch *batch)
 
 /* ---- In a transaction ---- */
 
-static int by_birth(const void *a, const void *b)
-{
-	const struct pack_slot *x = a, *y = b;
-
-	if (x->page.birth != y->page.birth)
-		return x->page.birth < y->page.birth ? -1 : 1;
-	return (x->page.no > y->page.no) - (x->page.no < y->page.no);
-}
-
-/* The index loses what goes, and tells the new places of what stays. */
-static int sweep_index(struct txn *txn, const struct sweep *s)
-{
-	struct pack_slot *slots = malloc((s->pack.entries + 1u) * sizeof *slots);
-	int rc = 0;
-
-	if (!slots)
-		return error_system(ENOMEM, "dropping old pages");
-	for (int held = 0; held < 2 && rc == 0; held++) {
-		size_t n = 0;
-		for (size_t i = 0; i < s->pack.entries; i++) {
-			const struct rescued *e = &s->entries[i];
-			if (e->held == held)
-				slots[n++] = (struct pack_slot){ e->entry.page,
-					{ s->number, held ? e->to : e->at } };
-		}
-		if (n > 1)
-			qsort(slots, n, sizeof *slots, by_birth);
-		rc = held ? pack_index_add(&txn->dirty, &txn->system, slots, n, 0) :
-			pack_index_remove(&txn->dirty, &txn->system, slots, n);
-	}
-	free(slots);
-	return rc;
-}
-
 /* The cell that is replaced, or goes, takes its run with it. */
 static int sweep_run(struct history *history, struct txn *txn, struct sweep *s)
 {
-	uint8_t key[SYSTEM_KEY_MAX], cell[PACK_CELL_MAX];
-	size_t len = history_key(key, KEY_PACK, s->number);
 	struct pack_writer writer = { 0 };
-	struct pack_run run = { .last = s->run.last, .entries = s->n_held };
 	int rc;
 
 	history->packing.pack_pages -= run_pages(s->run.length);
 	if (s->n_held == 0)
-		return tree_del(&txn->dirty, &txn->system, key, len);
+		return history_pack_drop(txn, s->number);
 	rc = pack_rescue(history->file, &history->tree, &s->pack, s->entries, &writer);
-	run.length = writer.len;
 	if (rc == 0)
-		rc = run_write(&txn->dirty, writer.bytes, run.length, &run.ptr);
-	free(writer.bytes);
-	if (rc < 0)
-		return rc;
-	txn->dirty.system_pages += (int64_t)run_pages(run.length);
-	history->packing.pack_pages += run_pages(run.length);
-	return history_put(txn, key, len, cell, pack_cell_put(cell, &run));
+		rc = history_pack_put(history, txn, &writer);
+	pack_writer_free(&writer);
+	return rc;
 }
 
 int history_sweep(struct history *history, struct txn *txn, uint64_t number)
@@ -199,8 +157,6 @@ int history_sweep(struct history *history, struct txn *txn, uint64_t number)
 	rc = sweep_open(history, number, &run, &s);
 	if (rc == 0)
 		rc = sweep_run(history, txn, &s);
-	if (rc == 0)
-		rc = sweep_index(txn, &s);
 	free(s.entries);
 	if (run.last > history->packing.whole)
 		history->packing.whole = run.last;

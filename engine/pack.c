@@ -10,8 +10,10 @@
 #include "internal/bytes.h"
 #include "internal/error.h"
 
-static const uint8_t magic[8] = "DURPACK1";
-enum { AT_LAST = 8, AT_ENTRIES = 16 };
+static const uint8_t magic[8] = "DURPACK2", old_magic[8] = "DURPACK1";
+enum { AT_LAST = 8, AT_ENTRIES = 16, AT_PLACES = 20, AT_DIRECTORY = 24 };
+enum { PACK_LEN_MAX = 1 << 30 };         /* of the entries */
+enum { PLACE = 4 };                     /* bytes of a place of the directory */
 
 static int damaged(const char *what)
 {
@@ -21,20 +23,113 @@ static int damaged(const char *what)
 
 /* ---- Reading ---- */
 
+/* Bits that an offset below this takes. */
+static unsigned bits_of(uint32_t end)
+{
+	return 32 - (unsigned)__builtin_clz(end);
+}
+
 int pack_open(const void *bytes, uint64_t len, struct pack *pack)
 {
+	uint64_t end;
+
 	*pack = (struct pack){ .bytes = bytes, .len = len };
-	if (len < PACK_HEADER || memcmp(bytes, magic, sizeof magic) != 0)
+	if (len >= PACK_HEADER && memcmp(bytes, old_magic, sizeof magic) == 0)
+		return error_set(DUR_E_FORMAT, "the history of this file was packed by an early version, in a "
+		                 "form that is read no more: dump it with that version");
+	if (len < PACK_HEADER || len > UINT32_MAX || memcmp(bytes, magic, sizeof magic) != 0)
 		return damaged("it does not begin like one");
 	pack->last = get_u64(pack->bytes + AT_LAST);
 	pack->entries = get_u32(pack->bytes + AT_ENTRIES);
+	pack->places = get_u32(pack->bytes + AT_PLACES);
+	end = get_u64(pack->bytes + AT_DIRECTORY);
+	if (end < PACK_HEADER || end > len || len - end != (uint64_t)pack->places * PLACE ||
+	    pack->places <= pack->entries)
+		return damaged("its directory cannot be");
+	pack->end = (uint32_t)end;
+	pack->bits = bits_of(pack->end);
 	return 0;
 }
+
+/* ---- The directory ---- */
+
+static uint64_t hash_of(struct page_ptr page)
+{
+	uint64_t h = (page.birth * 0x9e3779b97f4a7c15u ^ page.no) * 0xff51afd7ed558ccdu;
+
+	h = (h ^ h >> 32) * 0xc4ceb9fe1a85ec53u;
+	return h ^ h >> 29;
+}
+
+static uint32_t place_of(uint64_t hash, uint32_t places)
+{
+	return (uint32_t)((hash >> 32) * places >> 32);
+}
+
+static uint32_t tag_of(uint64_t hash, unsigned bits)
+{
+	return bits < 32 ? (uint32_t)hash << bits : 0;
+}
+
+struct pack_probe pack_probe(const struct pack *pack, struct page_ptr page)
+{
+	uint64_t hash = hash_of(page);
+
+	return (struct pack_probe){ place_of(hash, pack->places), pack->places, tag_of(hash, pack->bits) };
+}
+
+void pack_probe_prefetch(const struct pack *pack, const struct pack_probe *probe)
+{
+	__builtin_prefetch(pack->bytes + pack->end + (size_t)PLACE * probe->at);
+}
+
+int pack_probe_next(const struct pack *pack, struct pack_probe *probe, uint64_t *offset)
+{
+	const uint8_t *directory = pack->bytes + pack->end;
+	uint32_t mask = pack->bits < 32 ? ((uint32_t)1 << pack->bits) - 1 : UINT32_MAX;
+
+	while (probe->left > 0) {
+		uint32_t place = get_u32(directory + (size_t)PLACE * probe->at);
+		if (place == 0)
+			return 1;
+		probe->left--;
+		probe->at = probe->at + 1 == pack->places ? 0 : probe->at + 1;
+		if ((place & ~mask) == probe->tag) {
+			*offset = place & mask;
+			return 0;
+		}
+	}
+	return 1;
+}
+
+int pack_find(const struct pack *pack, struct page_ptr page, struct pack_entry *entry, uint64_t *offset)
+{
+	struct pack_probe probe = pack_probe(pack, page);
+	int rc;
+
+	while ((rc = pack_probe_next(pack, &probe, offset)) == 0) {
+		rc = pack_entry(pack, *offset, entry);
+		if (rc < 0 || (entry->page.no == page.no && entry->page.birth == page.birth))
+			break;
+	}
+	return rc;
+}
+
+uint32_t pack_directory_count(const struct pack *pack)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < pack->places; i++)
+		n += get_u32(pack->bytes + pack->end + (size_t)PLACE * i) != 0;
+	return n;
+}
+
+/* ---- Entries ---- */
 
 static const uint8_t *entry_base(const struct pack *pack, uint64_t offset, const uint8_t *at,
                                  struct pack_entry *entry)
 {
-	const uint8_t *end = pack->bytes + pack->len;
+	const uint8_t *end = pack->bytes + pack->end;
 	uint64_t a = 0, b = 0;
 
 	switch (entry->kind) {
@@ -62,10 +157,10 @@ static const uint8_t *entry_base(const struct pack *pack, uint64_t offset, const
 
 int pack_entry(const struct pack *pack, uint64_t offset, struct pack_entry *entry)
 {
-	const uint8_t *at, *end = pack->bytes + pack->len;
+	const uint8_t *at, *end = pack->bytes + pack->end;
 	uint64_t no, before, age, len;
 
-	if (offset < PACK_HEADER || offset >= pack->len)
+	if (offset < PACK_HEADER || offset >= pack->end)
 		return damaged("an offset leads out of it");
 	at = pack->bytes + offset;
 	*entry = (struct pack_entry){ .kind = *at++ };
@@ -87,10 +182,30 @@ int pack_entry(const struct pack *pack, uint64_t offset, struct pack_entry *entr
 
 /* ---- Making ---- */
 
+struct pack_mark {
+	uint64_t hash;
+	uint32_t offset;
+};
+
+static int marks_room(struct pack_writer *w)
+{
+	if (w->entries == w->cap_marks) {
+		size_t cap = w->cap_marks ? w->cap_marks * 2 : 1024;
+		struct pack_mark *grown = realloc(w->marks, cap * sizeof *grown);
+		if (!grown)
+			return error_system(ENOMEM, "packing old pages");
+		w->marks = grown;
+		w->cap_marks = cap;
+	}
+	return 0;
+}
+
 static int room(struct pack_writer *w, size_t n)
 {
 	if (w->cap - w->len < n) {
 		size_t cap = w->cap ? w->cap * 2 : 1 << 16;
+		while (cap - w->len < n)
+			cap *= 2;
 		uint8_t *grown = realloc(w->bytes, cap);
 		if (!grown)
 			return error_system(ENOMEM, "packing old pages");
@@ -118,9 +233,14 @@ int pack_add(struct pack_writer *writer, const struct pack_entry *entry, uint64_
 	int rc = room(writer, PACK_ENTRY_MAX);
 	uint8_t *to;
 
+	if (rc == 0)
+		rc = marks_room(writer);
+	if (rc == 0 && writer->len > PACK_LEN_MAX)
+		rc = error_set(DUR_E_LIMIT, "a pack of old pages is too long");
 	if (rc < 0)
 		return rc;
 	*offset = writer->len;
+	writer->marks[writer->entries] = (struct pack_mark){ hash_of(entry->page), (uint32_t)writer->len };
 	to = writer->bytes + writer->len;
 	*to++ = (uint8_t)entry->kind;
 	to = put_varint(to, entry->page.no);
@@ -159,9 +279,35 @@ void pack_key_frame(const uint8_t *page, uint8_t *frame, struct pack_entry *entr
 	}
 }
 
-void pack_finish(struct pack_writer *writer)
+int pack_finish(struct pack_writer *writer)
 {
+	uint32_t places = writer->entries + writer->entries / 3 + 1, end = (uint32_t)writer->len;
+	unsigned bits = bits_of(end);
+	int rc = room(writer, (size_t)places * PLACE);
+	uint8_t *directory = writer->bytes + end;
+
+	if (rc < 0)
+		return rc;
+	memset(directory, 0, (size_t)places * PLACE);
+	for (uint32_t i = 0; i < writer->entries; i++) {
+		const struct pack_mark *mark = &writer->marks[i];
+		uint32_t at = place_of(mark->hash, places);
+		while (get_u32(directory + (size_t)PLACE * at))
+			at = at + 1 == places ? 0 : at + 1;
+		put_u32(directory + (size_t)PLACE * at, mark->offset | tag_of(mark->hash, bits));
+	}
+	writer->len += (size_t)places * PLACE;
 	memcpy(writer->bytes, magic, sizeof magic);
 	put_u64(writer->bytes + AT_LAST, writer->last);
 	put_u32(writer->bytes + AT_ENTRIES, writer->entries);
+	put_u32(writer->bytes + AT_PLACES, places);
+	put_u64(writer->bytes + AT_DIRECTORY, end);
+	return 0;
+}
+
+void pack_writer_free(struct pack_writer *writer)
+{
+	free(writer->bytes);
+	free(writer->marks);
+	*writer = (struct pack_writer){ 0 };
 }

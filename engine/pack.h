@@ -5,11 +5,17 @@
  * that its checksums, its place in a commit and its end are those of any large value.
  *
  *   OFFSET SIZE
- *        0    8  magic "DURPACK1"
+ *        0    8  magic "DURPACK2"
  *        8    8  last: the pages died in this state or before it
  *       16    4  entries
- *       20    4  zero
- *       24       entries, one behind the other
+ *       20    4  places of the directory, more than entries
+ *       24    8  offset of the directory
+ *       32       entries, one behind the other
+ *                directory: u32 each, to the end; 0: an empty place
+ *
+ * The directory is a hash table of open addressing. Of a page's hash the upper half, scaled to the number of
+ * places, says where to begin. A place has the offset of an entry in its low bits, as many as the directory's
+ * own offset has, and in the others the low bits of the hash, so that hardly an entry is read in vain.
  *
  * ENTRY
  *        1  kind (enum pack_kind)
@@ -36,7 +42,7 @@
 #include "engine/tree.h"
 
 enum {
-	PACK_HEADER = 24,
+	PACK_HEADER = 32,
 	PACK_STEPS = PAGE_STEPS,
 	PACK_PATCH_SHORT = 400,         /* a patch of so many bytes is taken without trying LZ4 */
 	PACK_PATCH_MAX = 2400,          /* a longer one is none: the page is a key frame */
@@ -57,9 +63,12 @@ enum pack_kind {
 
 struct pack {
 	const uint8_t *bytes;
-	uint64_t len;                   /* at most 2^40 */
+	uint64_t len;                   /* below 2^32 */
 	uint64_t last;
 	uint32_t entries;
+	uint32_t places;                /* of the directory */
+	uint32_t end;                   /* of the entries: the directory's offset */
+	unsigned bits;                  /* of an offset */
 };
 
 struct pack_entry {
@@ -79,6 +88,20 @@ int pack_open(const void *bytes, uint64_t len, struct pack *pack);
 /* The entry at an offset; everything in it is checked but what its bytes decode to. DUR_E_CORRUPT. */
 int pack_entry(const struct pack *pack, uint64_t offset, struct pack_entry *entry);
 
+/* A look into a directory: the places that may lead to a page, one after the other. */
+struct pack_probe {
+	uint32_t at, left, tag;
+};
+struct pack_probe pack_probe(const struct pack *pack, struct page_ptr page);
+/* Asks for the memory that the next look reads. */
+void pack_probe_prefetch(const struct pack *pack, const struct pack_probe *probe);
+/* *offset: of an entry that may be the page's. 0, 1: there is none any more. */
+int pack_probe_next(const struct pack *pack, struct pack_probe *probe, uint64_t *offset);
+/* Places of the directory that are not empty. */
+uint32_t pack_directory_count(const struct pack *pack);
+/* The page's entry and where it is. 0, 1: it is not in the pack, DUR_E_CORRUPT. */
+int pack_find(const struct pack *pack, struct page_ptr page, struct pack_entry *entry, uint64_t *offset);
+
 /* ---- Making ---- */
 
 struct pack_writer {
@@ -86,6 +109,8 @@ struct pack_writer {
 	size_t   len, cap;
 	uint64_t last;
 	uint32_t entries;
+	struct pack_mark *marks;        /* for the directory */
+	size_t   cap_marks;
 };
 
 int  pack_start(struct pack_writer *writer, uint64_t last);
@@ -96,6 +121,8 @@ int  pack_start(struct pack_writer *writer, uint64_t last);
 void pack_key_frame(const uint8_t *page, uint8_t *frame, struct pack_entry *entry);
 /* Appends; page, death, sum, kind, near or base, bytes and len are taken from the entry. *offset: where. */
 int  pack_add(struct pack_writer *writer, const struct pack_entry *entry, uint64_t *offset);
-void pack_finish(struct pack_writer *writer);
+/* Appends the directory. -ENOMEM, DUR_E_LIMIT (4 GiB). */
+int  pack_finish(struct pack_writer *writer);
+void pack_writer_free(struct pack_writer *writer);
 
 #endif

@@ -73,7 +73,8 @@ void batch_free(struct batch *batch)
 {
 	free(batch->pages);
 	free(batch->roots);
-	free(batch->writer.bytes);
+	pack_writer_free(&batch->writer);
+	pack_writer_free(&batch->merger);
 	free(batch->rest);
 	free(batch->rest_n);
 	*batch = (struct batch){ 0 };
@@ -265,7 +266,19 @@ static int encode_page(struct encoder *e, size_t index)
 	return rc;
 }
 
-int batch_encode(struct file *file, struct batch *batch)
+/* A pack that cannot be read is no reason to leave pages unpacked; readers and check tell of it. */
+static int merge(struct file *file, struct batch *batch)
+{
+	int rc = batch->n_merged ? merge_packs(file, batch->merged, batch->n_merged, &batch->merger) : 0;
+
+	if (rc == 0 || rc == -ENOMEM)
+		return rc;
+	batch->n_merged = 0;
+	batch->merge_failed = true;
+	return 0;
+}
+
+static int encode(struct file *file, struct batch *batch)
 {
 	struct encoder *e = calloc(1, sizeof *e);
 	int rc = 0;
@@ -287,11 +300,18 @@ int batch_encode(struct file *file, struct batch *batch)
 	for (size_t i = batch->n_pages; i-- > 0 && rc == 0;)
 		rc = encode_page(e, i);
 	if (rc == 0)
-		pack_finish(&batch->writer);
+		rc = pack_finish(&batch->writer);
 	if (e) {
 		free(e->table);
 		free(e->copies);
 	}
 	free(e);
 	return rc;
+}
+
+int batch_encode(struct file *file, struct batch *batch)
+{
+	int rc = batch->first ? encode(file, batch) : 0;
+
+	return rc == 0 ? merge(file, batch) : rc;
 }

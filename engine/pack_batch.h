@@ -12,7 +12,7 @@
 #define DURAMEN_ENGINE_PACK_BATCH_H
 
 #include "engine/pack.h"
-#include "engine/pack_index.h"
+#include "engine/pack_merge.h"
 
 enum {
 	BATCH_DEATHS = 256,
@@ -43,6 +43,10 @@ struct batch {
 	bool sweeps;                    /* there is one */
 	struct pack_writer writer;      /* no entries: there is nothing to pack */
 	size_t n_packed;
+	struct pack_run merged[MERGE_PACKS];    /* packs to be made one, ascending */
+	unsigned n_merged;
+	struct pack_writer merger;
+	bool merge_failed;              /* they cannot be read: n_merged is 0 again */
 	/* filled by history_pack(): what stays of the dead lists */
 	struct batch_page *rest;
 	uint32_t *rest_n;               /* pages of each */

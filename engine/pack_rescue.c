@@ -71,13 +71,9 @@ struct rescue {
 static int decode(struct rescue *r, size_t index, uint8_t *to)
 {
 	const struct rescued *e = &r->entries[index];
-	struct pack_place place;
-	int rc = unpack_where(r->unpack, e->entry.page, &place);
+	struct pack_place place = { r->pack->last, e->at };
 
-	if (rc == 1)
-		return error_set(DUR_E_CORRUPT, "a packed page is not in the index; run `duramen check "
-		                 "--history`");
-	return rc < 0 ? rc : unpack_decode(r->unpack, e->entry.page, &place, to);
+	return unpack_decode(r->unpack, e->entry.page, &place, to);
 }
 
 /* The next younger page of its lineage that is held; NO_BASE: none of this pack. */
@@ -140,7 +136,7 @@ int pack_rescue(struct file *file, const struct tree *system, const struct pack 
 	if (rc == 0)
 		rc = unpack_new(&moved, &r->unpack);
 	if (rc == 0) {
-		unpack_start(r->unpack, file, system);
+		unpack_start(r->unpack, file, system, pack->last - 1);
 		r->pack = pack;
 		r->entries = entries;
 	}
@@ -148,7 +144,7 @@ int pack_rescue(struct file *file, const struct tree *system, const struct pack 
 		if (entries[i].held)
 			rc = rescue_one(r, i, writer);
 	if (rc == 0)
-		pack_finish(writer);
+		rc = pack_finish(writer);
 	if (r)
 		unpack_free(r->unpack);
 	free(r);

@@ -8,7 +8,7 @@
 #define DURAMEN_ENGINE_PACK_RESCUE_H
 
 #include "engine/pack.h"
-#include "engine/pack_index.h"
+#include "engine/pack_list.h"
 
 struct rescued {
 	struct pack_entry entry;        /* as it is in the old pack */

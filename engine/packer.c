@@ -173,16 +173,21 @@ int store_pager(struct store *store, const struct state *newest, uint64_t number
                 struct unpack **unpack, struct pager *pager)
 {
 	uint64_t packed, pages;
-	int rc = history_packed(store->file, &newest->system, &packed, &pages);
+	struct file *file;
+	int rc = store_scattered(store, &file);
 
-	*pager = (struct pager){ .file = store->file };
-	if (rc < 0 || number >= packed)
+	if (rc == 0)
+		rc = history_packed(file, &newest->system, &packed, &pages);
+	if (rc < 0)
 		return rc;
+	*pager = (struct pager){ .file = file };
+	if (number >= packed)
+		return 0;
 	if (!*unpack)
 		rc = unpack_new(moved, unpack);
 	if (rc < 0)
 		return rc;
-	unpack_start(*unpack, store->file, &newest->system);
+	unpack_start(*unpack, file, &newest->system, number);
 	pager->unpack = *unpack;
 	pager->detour = PAGE_DIRTY;
 	return 0;

@@ -260,22 +260,25 @@ static bool all_zero(const uint8_t *at, uint64_t n)
 	return !any;
 }
 
-/* Maps the run and compares what its header says with what the pointer says. */
+/* Compares what its header says with what the pointer says. */
+static int run_header(struct page_ptr ptr, uint64_t length, const uint8_t *run)
+{
+	if (get_u64(run + 8) != ptr.birth ||
+	    get_u64(run + 16) != (ptr.no | (uint64_t)PAGE_RUN << 48))
+		return run_damaged(ptr, "something else is on that page");
+	if (get_u64(run + AT_LENGTH) != length || get_u32(run + AT_PAGES) != run_pages(length) ||
+	    get_u32(run + AT_SUMS) != run_sums(length))
+		return run_damaged(ptr, "its length is not the one that its key tells");
+	return 0;
+}
+
 static int run_meet(struct file *file, struct page_ptr ptr, uint64_t length, const uint8_t **run)
 {
 	uint64_t pages = run_pages(length);
 	if (!pages)
 		return run_damaged(ptr, "its length cannot be");
 	int r = file_map(file, ptr.no, pages, run);
-	if (r)
-		return r;
-	if (get_u64(*run + 8) != ptr.birth ||
-	    get_u64(*run + 16) != (ptr.no | (uint64_t)PAGE_RUN << 48))
-		return run_damaged(ptr, "something else is on that page");
-	if (get_u64(*run + AT_LENGTH) != length || get_u32(*run + AT_PAGES) != pages ||
-	    get_u32(*run + AT_SUMS) != run_sums(length))
-		return run_damaged(ptr, "its length is not the one that its key tells");
-	return 0;
+	return r ? r : run_header(ptr, length, *run);
 }
 
 static int run_check(const struct file *file, struct page_ptr ptr, uint64_t length,
@@ -296,6 +299,12 @@ static int run_check(const struct file *file, struct page_ptr ptr, uint64_t leng
 	    !all_zero(run + end, (run_pages(length) << PAGE_SHIFT) - end))
 		return run_damaged(ptr, "bytes behind it are not zero");
 	return 0;
+}
+
+int run_verify_copy(const struct file *file, struct page_ptr ptr, uint64_t length, const uint8_t *copy)
+{
+	int r = run_header(ptr, length, copy);
+	return r ? r : run_check(file, ptr, length, copy);
 }
 
 int run_verify(struct file *file, struct page_ptr ptr, uint64_t length)

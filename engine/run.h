@@ -50,6 +50,8 @@ void run_abandon(struct run_writer *writer);
  * the cell says and must agree with the header. DUR_E_CORRUPT names the page.
  */
 int run_read(struct file *file, struct page_ptr ptr, uint64_t length, const void **data);
+/* A copy of the run's pages, verified in full. DUR_E_CORRUPT. */
+int run_verify_copy(const struct file *file, struct page_ptr ptr, uint64_t length, const uint8_t *copy);
 /* Header, trailer and all pieces, whether seen before or not (check, recovery). */
 int run_verify(struct file *file, struct page_ptr ptr, uint64_t length);
 

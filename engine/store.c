@@ -58,7 +58,11 @@ int store_open(int fd, bool read_only, const struct store_options *options,
 
 void store_forked(struct store *store)
 {
+	struct file *scattered = atomic_load(&store->scattered);
+
 	store->forked = true;
+	if (scattered)
+		file_forked(scattered);
 	file_forked(store->file);
 }
 
@@ -143,6 +147,7 @@ int store_close(struct store *store)
 	if (store->has_host && !store->read_only && !store->forked)
 		rc = close_writer(store);
 	history_close(store->history);
+	file_close(atomic_load(&store->scattered));
 	file_close(store->file);
 	if (!store->forked) { /* a fork may have copied them locked */
 		pthread_cond_destroy(&store->flushed);
@@ -161,11 +166,33 @@ int store_catalog(struct store *store, uint64_t state, uint64_t record, struct t
 	return record_catalog(store->file, record, state, catalog);
 }
 
+/* The mapping that the past is read through. Any thread. */
+int store_scattered(struct store *store, struct file **file)
+{
+	struct file *made, *is = NULL;
+
+	*file = atomic_load_explicit(&store->scattered, memory_order_acquire);
+	if (likely(*file))
+		return 0;
+	int rc = file_open_scattered(store->file, &made);
+	if (rc < 0)
+		return rc;
+	*file = made;
+	if (!atomic_compare_exchange_strong(&store->scattered, &is, made)) {
+		file_close(made); /* another thread was faster */
+		*file = is;
+	}
+	return 0;
+}
+
 int store_state(struct store *store, uint64_t state, uint64_t record, struct state *out)
 {
 	struct record r;
-	int rc = record_read(store->file, record, state, NULL, false, &r);
+	struct file *file;
+	int rc = store_scattered(store, &file);
 
+	if (rc == 0)
+		rc = record_read(file, record, state, NULL, false, &r);
 	if (rc < 0)
 		return rc;
 	*out = r.state;
@@ -186,17 +213,21 @@ int store_durable(struct store *store, uint64_t state, uint64_t *record)
 }
 
 /* The record of a state that the caller has pinned; without its lists there is nothing to free. */
-static int newest_read(struct store *store, const struct state *newest, struct record *record)
+static int newest_read(struct store *store, const struct state *newest, struct file **file,
+                       struct record *record)
 {
-	return record_read(store->file, newest->record, newest->number, NULL, false, record);
+	int rc = store_scattered(store, file);
+
+	return rc < 0 ? rc : record_read(*file, newest->record, newest->number, NULL, false, record);
 }
 
 int store_find(struct store *store, const struct state *newest, uint64_t number, struct state *out)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_find(store->file, &record, number, out);
+	return rc < 0 ? rc : history_find(file, &record, number, out);
 }
 
 int store_find_before(struct store *store, const struct state *newest, uint64_t number,
@@ -219,44 +250,49 @@ int store_find_time(struct store *store, const struct state *newest, int64_t tim
                     uint64_t *number)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_find_time(store->file, &record, time_ns, number);
+	return rc < 0 ? rc : history_find_time(file, &record, time_ns, number);
 }
 
 int store_back(struct store *store, const struct state *newest, uint64_t n, uint64_t *number)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_back(store->file, &record, n, number);
+	return rc < 0 ? rc : history_back(file, &record, n, number);
 }
 
 int store_states(struct store *store, const struct state *newest, uint64_t from, bool upward,
                  struct state *out, uint32_t cap, uint32_t *n)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_states(store->file, &record, from, upward, out, cap, n);
+	return rc < 0 ? rc : history_states(file, &record, from, upward, out, cap, n);
 }
 
 int store_name_find(struct store *store, const struct state *newest, const char *name,
                     uint64_t *state)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_name_find(store->file, &record, name, state);
+	return rc < 0 ? rc : history_name_find(file, &record, name, state);
 }
 
 int store_names(struct store *store, const struct state *newest, uint64_t skip,
                 struct state_name *out, uint32_t cap, uint32_t *n)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_names(store->file, &record, skip, out, cap, n);
+	return rc < 0 ? rc : history_names(file, &record, skip, out, cap, n);
 }
 
 /* ---- Looking inside ---- */
@@ -265,27 +301,30 @@ int store_held(struct store *store, const struct state *newest, struct store_hol
                size_t n, uint64_t *pages, uint32_t holders)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
 	memset(pages, 0, holders * sizeof *pages);
-	return rc < 0 ? rc : history_held(store->file, &record, pins, n, pages);
+	return rc < 0 ? rc : history_held(file, &record, pins, n, pages);
 }
 
 int store_names_held(struct store *store, const struct state *newest,
                      const struct state_name *names, size_t n, uint64_t *pages)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_names_held(store->file, &record, names, n, pages);
+	return rc < 0 ? rc : history_names_held(file, &record, names, n, pages);
 }
 
 int store_kept(struct store *store, const struct state *newest, uint64_t *pages)
 {
 	struct record record;
-	int rc = newest_read(store, newest, &record);
+	struct file *file;
+	int rc = newest_read(store, newest, &file, &record);
 
-	return rc < 0 ? rc : history_kept_pages(store->file, &record, pages);
+	return rc < 0 ? rc : history_kept_pages(file, &record, pages);
 }
 
 static void pages_by_kind(const struct store *store, const struct state *newest,

@@ -286,6 +286,8 @@ struct give_back {
  * much, 0 else. store_tick() calls it with what is worthwhile. Takes the turn.
  */
 int store_give_back(struct store *store, const struct give_back *how, uint64_t *given);
+/* All that is free in runs worth it, nothing kept for commits to come; nothing if another process writes. */
+int store_give_back_all(struct store *store);
 /* Lets go of the writer lock between processes (everything is flushed first), even if it is to be held. */
 int store_let_go(struct store *store);
 /*

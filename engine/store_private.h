@@ -72,6 +72,7 @@ struct giving {
 
 struct store {
 	struct file *file;
+	_Atomic(struct file *) scattered; /* the past is read through it; NULL: nobody did yet */
 	struct history *history; /* changed under the turn only */
 	struct store_host host;
 	bool has_host, read_only, forked;
@@ -195,6 +196,9 @@ int confirm(struct store *store);
 void flush_enqueue(struct store *store, const struct record *record, bool async);
 int flush_reserve(struct store *store);
 bool store_confirmed(const struct store *store);
+
+/* ---- store.c ---- */
+int store_scattered(struct store *store, struct file **file);
 
 /* ---- give_back.c ---- */
 

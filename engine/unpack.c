@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decoding goes from a page along its bases to a key frame or a raw page, noting the patches, and applies
- * them backward; nothing in between is kept, for a view needs one version of each page only. The pool is a
- * hash with a list from the page used last to the one used longest ago.
+ * The pool is a hash with a list from the page used last to the one used longest ago. Of a lineage
+ * nothing else is kept, for a view needs one version of each page only.
  */
 #include "engine/unpack.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <lz4.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "duramen.h"
-#include "engine/node.h"
-#include "engine/patch.h"
-#include "engine/run.h"
+#include "engine/lineage.h"
 #include "internal/bytes.h"
 #include "internal/error.h"
 
 enum {
-	HASH = 2 * UNPACK_PAGES,
-	PACKS = 64,                     /* packs whose place is remembered */
-	REST_PAGES = 64,                /* buffers kept from one life to the next */
+	HASH = 1024,
+	REST_PAGES = 64,                /* buffers kept from one life to the next; all of them, as long as */
+	RESTING_PAGES = 4096,           /* those at rest in this process are no more: 16 MiB */
 	NONE = UNPACK_PAGES,
 };
 
@@ -33,22 +28,21 @@ struct met {
 	uint16_t next, newer, older;    /* in its hash chain; in the list of use */
 };
 
-struct known_pack {
-	uint64_t number;                /* + 1; 0: none */
-	struct pack pack;
-};
-
 struct unpack {
-	struct pager pager;             /* raw pages */
-	struct tree system;
+	struct packs packs;
 	uint64_t *moved;
 	uint64_t decoded;               /* pages, in this life */
+	struct page_ptr expected;       /* next by unpack_ahead(), number 0: any */
+	unsigned ahead;                 /* pages that it met the last time; 0: it never did */
+	unsigned resting;               /* buffers counted among those at rest */
 	uint16_t used;                  /* places ever used in this life */
 	uint16_t newest, oldest;
-	struct known_pack packs[PACKS];
 	uint16_t hash[HASH];            /* place + 1 */
 	struct met met[UNPACK_PAGES];
 };
+
+/* Memory that is touched for the first time costs as much as decoding a page into it. */
+static _Atomic unsigned resting_pages;
 
 /* ---- Lives ---- */
 
@@ -71,23 +65,31 @@ static void buffers_free(struct unpack *u, unsigned from)
 	}
 }
 
+static void wake(struct unpack *u)
+{
+	atomic_fetch_sub_explicit(&resting_pages, u->resting, memory_order_relaxed);
+	u->resting = 0;
+}
+
 void unpack_free(struct unpack *unpack)
 {
 	if (!unpack)
 		return;
+	wake(unpack);
 	buffers_free(unpack, 0);
+	packs_free(&unpack->packs);
 	free(unpack);
 }
 
-void unpack_start(struct unpack *u, struct file *file, const struct tree *system)
+void unpack_start(struct unpack *u, struct file *file, const struct tree *system, uint64_t state)
 {
-	u->pager.file = file;
-	u->system = *system;
+	wake(u);
+	packs_start(&u->packs, file, system, state);
 	u->decoded = 0;
 	u->used = 0;
 	u->newest = u->oldest = NONE;
 	memset(u->hash, 0, sizeof u->hash);
-	memset(u->packs, 0, sizeof u->packs);
+	u->ahead = 0;
 	for (unsigned i = 0; i < UNPACK_PAGES; i++)
 		u->met[i].ptr = (struct page_ptr){ 0 };
 	++*u->moved;
@@ -95,7 +97,17 @@ void unpack_start(struct unpack *u, struct file *file, const struct tree *system
 
 void unpack_rest(struct unpack *unpack)
 {
-	buffers_free(unpack, REST_PAGES);
+	unsigned n = 0, before;
+
+	wake(unpack);
+	for (unsigned i = 0; i < UNPACK_PAGES; i++)
+		n += unpack->met[i].buffer != NULL;
+	before = atomic_fetch_add_explicit(&resting_pages, n, memory_order_relaxed);
+	unpack->resting = n;
+	if (before + n > RESTING_PAGES) {
+		wake(unpack);
+		buffers_free(unpack, REST_PAGES);
+	}
 }
 
 uint64_t unpack_decoded(const struct unpack *unpack)
@@ -208,185 +220,146 @@ static void place_return(struct unpack *u, uint16_t i)
 
 /* ---- Decoding ---- */
 
-static int damaged(struct page_ptr ptr, const char *what)
+static int follow(struct unpack *u, struct lineage *l)
 {
-	return error_set(DUR_E_CORRUPT, "the packed page %" PRIu64 " of state %" PRIu64 ": %s; run `duramen "
-	                 "check --history`, restore from a backup", ptr.no, ptr.birth, what);
-}
+	int rc = 0;
 
-int unpack_where(struct unpack *unpack, struct page_ptr ptr, struct pack_place *place)
-{
-	return pack_find(&unpack->pager, &unpack->system, ptr, place);
-}
-
-int unpack_pack(struct unpack *u, uint64_t number, struct pack *pack)
-{
-	struct known_pack *known = &u->packs[number % PACKS];
-	struct pack_run run;
-	const uint8_t *bytes;
-	int rc;
-
-	if (likely(known->number == number + 1)) {
-		*pack = known->pack;
-		return 0;
-	}
-	/* not verified as a whole: every page that is decoded has a checksum, and most are not asked for */
-	rc = pack_run(&u->pager, &u->system, number, &run);
-	if (rc == 1)
-		rc = error_set(DUR_E_CORRUPT, "the index names pack %" PRIu64 ", which is not there; run "
-		               "`duramen check --history`, restore from a backup", number);
-	if (rc == 0 && (run.length < PACK_HEADER || !run_pages(run.length)))
-		rc = error_set(DUR_E_CORRUPT, "the length of pack %" PRIu64 " cannot be; run `duramen "
-		               "check --history`, restore from a backup", number);
-	if (rc == 0)
-		rc = file_map(u->pager.file, run.ptr.no, run_pages(run.length), &bytes);
-	if (rc < 0)
-		return rc;
-	*pack = (struct pack){ .bytes = bytes + RUN_HEADER, .len = run.length, .last = run.last,
-		.entries = (uint32_t)run.entries };
-	*known = (struct known_pack){ number + 1, *pack };
-	return 0;
-}
-
-static int key_frame(const struct pack_entry *entry, uint8_t *page)
-{
-	if (entry->kind == PACK_PLAIN) {
-		if (entry->len != PACK_PAGE_BYTES)
-			return damaged(entry->page, "its length is not a page's");
-		memcpy(page + PACK_PAGE_FROM, entry->bytes, PACK_PAGE_BYTES);
-		return 0;
-	}
-	if (LZ4_decompress_safe((const char *)entry->bytes, (char *)page + PACK_PAGE_FROM, (int)entry->len,
-	                        PACK_PAGE_BYTES) != PACK_PAGE_BYTES)
-		return damaged(entry->page, "it does not decompress to a page");
-	return 0;
-}
-
-/* What the patches of a chain lie on: a raw page. */
-static int raw_base(struct unpack *u, struct page_ptr ptr, uint8_t *page)
-{
-	const struct page *raw;
-	int rc = file_page(u->pager.file, ptr, &raw);
-
-	if (rc == 0)
-		memcpy(page + PACK_PAGE_FROM, (const uint8_t *)raw + PACK_PAGE_FROM, PACK_PAGE_BYTES);
+	while (rc == 0 && !lineage_ends(l))
+		rc = lineage_step(&u->packs, l);
 	return rc;
 }
 
-struct patch {
-	const uint8_t *bytes;
-	size_t len;
-};
-
-/* The entry that the index leads to. */
-static int entry_at(struct unpack *u, struct page_ptr ptr, const struct pack_place *place,
-                    struct pack *pack, struct pack_entry *entry)
+int unpack_where(struct unpack *u, struct page_ptr ptr, struct pack_place *place)
 {
-	int rc = unpack_pack(u, place->pack, pack);
+	struct lineage l;
+	int rc = 0;
 
-	if (rc == 0)
-		rc = pack_entry(pack, place->offset, entry);
-	if (rc == 0 && (entry->page.no != ptr.no || entry->page.birth != ptr.birth))
-		rc = damaged(ptr, "its index leads to another page");
-	return rc;
-}
-
-/* A page on its way to be decoded: the patches to apply, the last one first. */
-struct chain {
-	struct patch patches[PACK_STEPS];
-	unsigned n;
-	uint32_t sum;
-};
-
-/* Follows the bases, noting the patches, until there is something to begin with: that goes to the page. */
-static int follow(struct unpack *u, struct page_ptr ptr, const struct pack_place *first, uint8_t *page,
-                  struct chain *chain)
-{
-	struct pack_place place = *first;
-	struct pack_entry entry;
-	struct pack pack;
-	int rc = entry_at(u, ptr, &place, &pack, &entry);
-
-	chain->n = 0;
-	chain->sum = rc == 0 ? entry.sum : 0;
-	while (rc == 0 && (entry.kind == PACK_NEAR || entry.kind == PACK_FAR)) {
-		if (chain->n == PACK_STEPS)
-			return damaged(ptr, "it takes more patches than any page may");
-		chain->patches[chain->n++] = (struct patch){ entry.bytes, entry.len };
-		if (entry.kind == PACK_NEAR) {
-			rc = pack_entry(&pack, entry.near, &entry);
-			continue;
-		}
-		struct page_ptr base = entry.base;
-		rc = unpack_where(u, base, &place);
-		if (rc == 1)
-			return raw_base(u, base, page);
-		if (rc == 0)
-			rc = entry_at(u, base, &place, &pack, &entry);
+	lineage_start(&l, ptr, true);
+	while (rc == 0 && !lineage_ends(&l) && l.n == 0) {
+		place->offset = l.offset;
+		rc = lineage_step(&u->packs, &l);
 	}
-	return rc < 0 ? rc : key_frame(&entry, page);
+	if (rc < 0 || lineage_is_raw(&l))
+		return rc < 0 ? rc : 1;
+	place->pack = l.pack.last;
+	return 0;
 }
 
 int unpack_decode(struct unpack *u, struct page_ptr ptr, const struct pack_place *place, void *to)
 {
-	struct page *page = to;
-	struct chain chain;
-	const char *why;
-	int rc = follow(u, ptr, place, to, &chain);
+	struct lineage l;
+	size_t index;
+	int rc = packs_find(&u->packs, place->pack, &index);
 
-	while (rc == 0 && chain.n > 0) {
-		const struct patch *patch = &chain.patches[--chain.n];
-		if (patch_apply(to, patch->bytes, patch->len))
-			rc = damaged(ptr, "a patch is none");
-	}
-	if (rc < 0)
-		return rc;
-	page->birth = ptr.birth;
-	put_u48((uint8_t *)to + 16, ptr.no);
-	file_seal(u->pager.file, page);
-	if ((uint32_t)page->sum != chain.sum)
-		return damaged(ptr, "its checksum is wrong");
-	if (node_check(page, &why))
-		return damaged(ptr, why);
-	u->decoded++;
-	return 0;
+	if (rc == 0)
+		rc = lineage_start_at(&u->packs, &l, ptr, index, place->offset);
+	if (rc == 0)
+		rc = follow(u, &l);
+	return rc < 0 ? rc : lineage_apply(&u->packs, &l, to);
 }
 
 /* ---- Meeting pages ---- */
 
-int unpack_page(struct unpack *u, struct page_ptr ptr, const struct page **page)
+static int fill(struct unpack *u, struct lineage *c, void *to)
 {
-	struct pack_place place;
+	int rc = lineage_apply(&u->packs, c, to);
+
+	if (rc == 1) {
+		lineage_start(c, c->page, true); /* a raw page was written over meanwhile */
+		rc = follow(u, c);
+		if (rc == 0)
+			rc = lineage_apply(&u->packs, c, to);
+	}
+	u->decoded += rc == 0 && lineage_is_packed(c);
+	return rc;
+}
+
+/* The page of a followed lineage, or a raw one, gets a place in the pool. */
+static int meet(struct unpack *u, struct lineage *c, const struct page **page)
+{
+	bool full = u->used == UNPACK_PAGES;
 	struct met *m;
 	uint16_t i;
-	bool full;
 	int rc;
 
-	if (likely(pool_find(u, ptr, page)))
-		return 0;
-	rc = unpack_where(u, ptr, &place);
-	if (rc < 0)
-		return rc;
-	if (rc == 1) {
-		rc = file_page(u->pager.file, ptr, page);
+	if (lineage_is_raw(c)) {
+		rc = file_page(u->packs.pager.file, c->page, page);
 		if (rc == 0)
-			place_fill(u, place_take(u), ptr, *page);
+			place_fill(u, place_take(u), c->page, *page);
 		return rc;
 	}
-	full = u->used == UNPACK_PAGES;
 	i = place_take(u);
 	m = &u->met[i];
 	if (!m->buffer)
 		m->buffer = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 	else if (full)
 		++*u->moved;
-	rc = m->buffer ? unpack_decode(u, ptr, &place, m->buffer) :
-		error_system(ENOMEM, "reading a state of the past");
+	rc = m->buffer ? fill(u, c, m->buffer) : error_system(ENOMEM, "reading a state of the past");
 	if (rc < 0) {
 		place_return(u, i);
 		return rc;
 	}
-	place_fill(u, i, ptr, m->buffer);
+	place_fill(u, i, c->page, m->buffer);
 	*page = m->buffer;
 	return 0;
+}
+
+int unpack_page(struct unpack *u, struct page_ptr ptr, const struct page **page)
+{
+	struct lineage l;
+	int rc;
+
+	if (likely(pool_find(u, ptr, page)))
+		return 0;
+	lineage_start(&l, ptr, false);
+	rc = follow(u, &l);
+	return rc < 0 ? rc : meet(u, &l, page);
+}
+
+/* Follows all of them, a step of each in turn. Those that cannot be followed end with a negative `fails`. */
+static void follow_all(struct unpack *u, struct lineage *all, int *fails, unsigned n)
+{
+	for (bool more = true; more;) {
+		more = false;
+		for (unsigned i = 0; i < n; i++) {
+			if (fails[i] < 0 || lineage_ends(&all[i]))
+				continue;
+			fails[i] = lineage_step(&u->packs, &all[i]);
+			more = true;
+		}
+	}
+}
+
+/* How many of them: twice as many as the last time, if it goes on where that ended. */
+static unsigned stride(struct unpack *u, const struct page_ptr *ptrs, unsigned n)
+{
+	unsigned k = 1;
+
+	if (u->ahead && (u->expected.no == 0 || (u->expected.no == ptrs[0].no &&
+	                                         u->expected.birth == ptrs[0].birth)))
+		k = 2 * u->ahead < UNPACK_AHEAD ? 2 * u->ahead : UNPACK_AHEAD;
+	u->ahead = k;
+	if (k > n)
+		k = n;
+	u->expected = k < n ? ptrs[k] : (struct page_ptr){ 0 };
+	return k;
+}
+
+void unpack_ahead(struct unpack *u, const struct page_ptr *ptrs, unsigned n)
+{
+	struct lineage all[UNPACK_AHEAD];
+	int fails[UNPACK_AHEAD] = { 0 };
+	const struct page *page;
+	unsigned k = 0;
+
+	if (n == 0 || pool_find(u, ptrs[0], &page))
+		return;
+	n = stride(u, ptrs, n);
+	for (unsigned i = 0; i < n; i++)
+		if (!pool_find(u, ptrs[i], &page))
+			lineage_start(&all[k++], ptrs[i], false);
+	follow_all(u, all, fails, k);
+	for (unsigned i = 0; i < k; i++)
+		if (fails[i] == 0)
+			(void)meet(u, &all[i], &page); /* who needs it will be told */
 }

@@ -1074,9 +1074,9 @@ int dur_keep(dur_prefix *p, const char *policy);
 /*
  * Packs history now: pages that older states alone reach are rewritten as what differs from their
  * successors, at some hundred bytes a commit instead of 16 KiB, and their space is free for new
- * commits when it returns, but for what open snapshots still need. A writing process does the same
- * by itself, in batches of some hundred commits; so this is for what is left over: before a file is
- * copied or measured. Reading a packed state takes some microseconds a page more. What a retention
+ * commits when it returns, but for what open snapshots still need; free runs of 64 KiB and more go
+ * back to the file system. A writing process does the same by itself, in batches of some dozen
+ * commits; so this is for what is left over: before a file is copied or measured. Reading a packed state takes some microseconds a page more. What a retention
  * of at most 4,096 states keeps is not packed, nor a copy that dur_receive() may still add states
  * to.
  *

@@ -24,6 +24,7 @@ struct fault_io {
 	struct fault_disk *disk;
 	struct fault_io *next;
 	uint64_t kill_in; /* operations until then; 0: never */
+	bool kill_at_flush;
 	bool killed;
 };
 
@@ -199,7 +200,7 @@ static int verdict(struct fault_io *f, enum fault_op op, bool *partial)
 	*partial = false;
 	if (f->killed)
 		return FAULT_KILLED;
-	if (f->kill_in && !--f->kill_in) {
+	if ((f->kill_in && !--f->kill_in) || (f->kill_at_flush && op == FAULT_FLUSH)) {
 		f->killed = true;
 		*partial = true;
 		return FAULT_KILLED;
@@ -420,6 +421,14 @@ void fault_kill_at(struct io *io, uint64_t nth)
 	struct fault_io *f = (struct fault_io *)io;
 	pthread_mutex_lock(&f->disk->mutex);
 	f->kill_in = nth;
+	pthread_mutex_unlock(&f->disk->mutex);
+}
+
+void fault_kill_at_flush(struct io *io)
+{
+	struct fault_io *f = (struct fault_io *)io;
+	pthread_mutex_lock(&f->disk->mutex);
+	f->kill_at_flush = true;
 	pthread_mutex_unlock(&f->disk->mutex);
 }
 

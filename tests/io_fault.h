@@ -65,6 +65,8 @@ void fault_fail(struct fault_disk *disk, unsigned ops, unsigned nth, int errno_v
  * a write a random part is done, a flush is not begun. nth 0: never.
  */
 void fault_kill_at(struct io *io, uint64_t nth);
+/* The same at the next flush, however many writes come before it. */
+void fault_kill_at_flush(struct io *io);
 bool fault_killed(const struct io *io);
 /*
  * Writes beyond this many bytes of file end with -ENOSPC, after writing what fits. UINT64_MAX: no

@@ -82,7 +82,9 @@ START_TEST(all_states_stay)
 	EXPECT(0, dur_detach(p));
 	prefix_check_sound(ws, "p", DUR_HISTORY);
 	EXPECT(0, dur_attach(ws, "p", 0, NULL, &p));
-	ck_assert_uint_eq(prefix_newest_state(p), state);
+	EXPECT(0, dur_stat(p, &after));
+	ck_assert_uint_eq(after.commits, before.commits + 1);
+	ck_assert_uint_eq(after.newest, state);
 	EXPECT(0, dur_detach(old));
 }
 END_TEST

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packs as bytes, and their index against a plain array. */
+/* Packs as bytes, their directories, and which of them are merged. */
 #include "engine/pack.h"
-#include "engine/pack_index.h"
+#include "engine/pack_merge.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -10,7 +10,6 @@
 #include "duramen.h"
 #include "internal/error.h"
 #include "tests/ipc_kit.h"
-#include "tests/tree_kit.h"
 
 static uint64_t rng;
 
@@ -50,7 +49,7 @@ static void make_pack(struct pack_writer *w)
 		entries[i] = random_entry(i);
 		ck_assert_int_eq(pack_add(w, &entries[i], &offsets[i]), 0);
 	}
-	pack_finish(w);
+	ck_assert_int_eq(pack_finish(w), 0);
 }
 
 START_TEST(entries_come_back)
@@ -77,8 +76,8 @@ START_TEST(entries_come_back)
 		ck_assert(e.len == want->len && memcmp(e.bytes, contents, e.len) == 0);
 		at = e.next;
 	}
-	ck_assert_uint_eq(at, w.len);
-	free(w.bytes);
+	ck_assert_uint_eq(at, pack.end);
+	pack_writer_free(&w);
 }
 END_TEST
 
@@ -100,8 +99,11 @@ START_TEST(hostile_packs_do_no_harm)
 		if (pack_open(copy, len, &pack) == 0) {
 			struct pack_entry e;
 			uint64_t at = below(2) ? offsets[below(ENTRIES)] : below(len + 100);
+			uint64_t found;
+			if (pack_find(&pack, entries[below(ENTRIES)].page, &e, &found) == 0)
+				outside |= found >= pack.end;
 			if (pack_entry(&pack, at, &e) == 0)
-				outside |= e.bytes < copy || e.bytes + e.len > copy + len ||
+				outside |= e.bytes < copy || e.bytes + e.len > copy + pack.end ||
 				           (e.kind == PACK_NEAR && e.near >= at) ||
 				           (e.kind == PACK_FAR && e.base.birth < e.death);
 			else
@@ -111,98 +113,117 @@ START_TEST(hostile_packs_do_no_harm)
 	}
 	ck_assert(!outside);
 	ck_assert_uint_gt(refused, 100);
-	free(w.bytes);
+	pack_writer_free(&w);
 }
 END_TEST
 
-/* ---- The index ---- */
+/* ---- The directory ---- */
 
-enum { BIRTHS = 8, NUMBERS = 3000 };
-
-static struct pack_place model[BIRTHS][NUMBERS];        /* pack 0: not there */
-
-static void index_agrees(struct bed *b, unsigned looks)
+static void is_found(const struct pack *pack, unsigned i)
 {
-	struct pager pager = bed_pager(b);
+	struct pack_entry e;
+	uint64_t offset;
 
-	for (unsigned i = 0; i < looks; i++) {
-		uint64_t birth = 1 + below(BIRTHS), no = PAGE_FIRST + below(NUMBERS);
-		const struct pack_place *want = &model[birth - 1][no - PAGE_FIRST];
-		struct pack_place place;
-		int rc = pack_find(&pager, &b->tree, (struct page_ptr){ no, birth }, &place);
-		ck_assert_msg(rc == (want->pack ? 0 : 1), "%s", rc < 0 ? error_text() : "found or not");
-		if (rc == 0)
-			ck_assert(place.pack == want->pack && place.offset == want->offset);
-	}
+	ck_assert_msg(pack_find(pack, entries[i].page, &e, &offset) == 0, "%s", error_text());
+	ck_assert_uint_eq(offset, offsets[i]);
 }
 
-/* Slots of some births, in order; half of the births have few pages, half many. */
-static size_t random_slots(struct pack_slot *slots, bool there)
+START_TEST(every_entry_is_found_and_no_other)
 {
-	size_t n = 0;
+	struct pack_writer w;
+	struct pack pack;
 
-	for (uint64_t birth = 1; birth <= BIRTHS; birth++) {
-		uint64_t step = birth % 2 ? 400 : 7;
-		for (uint64_t no = PAGE_FIRST + below(step); no < PAGE_FIRST + NUMBERS; no += 1 + below(step)) {
-			const struct pack_place *is = &model[birth - 1][no - PAGE_FIRST];
-			if (!is->pack == there)
-				continue;
-			slots[n++] = (struct pack_slot){ { no, birth },
-				there ? *is : (struct pack_place){ 1 + below(1000), below(1 << 20) } };
+	for (unsigned round = 0; round < kit_rounds(50); round++) {
+		make_pack(&w);
+		ck_assert_int_eq(pack_open(w.bytes, w.len, &pack), 0);
+		ck_assert_uint_eq(pack_directory_count(&pack), ENTRIES);
+		for (unsigned i = 0; i < ENTRIES; i++) {
+			struct pack_entry e;
+			uint64_t offset;
+			is_found(&pack, i);
+			struct page_ptr other = { entries[i].page.no, entries[i].page.birth + LAST };
+			ck_assert_int_eq(pack_find(&pack, other, &e, &offset), 1);
+		}
+		pack_writer_free(&w);
+	}
+}
+END_TEST
+
+START_TEST(an_empty_pack_has_nothing)
+{
+	struct pack_writer w;
+	struct pack_entry e;
+	struct pack pack;
+	uint64_t offset;
+
+	ck_assert_int_eq(pack_start(&w, 7), 0);
+	ck_assert_int_eq(pack_finish(&w), 0);
+	ck_assert_int_eq(pack_open(w.bytes, w.len, &pack), 0);
+	ck_assert_int_eq(pack_find(&pack, (struct page_ptr){ 10, 5 }, &e, &offset), 1);
+	pack_writer_free(&w);
+}
+END_TEST
+
+START_TEST(the_form_before_is_refused_by_name)
+{
+	struct pack_writer w;
+	struct pack pack;
+
+	make_pack(&w);
+	memcpy(w.bytes, "DURPACK1", 8);
+	ck_assert_int_eq(pack_open(w.bytes, w.len, &pack), DUR_E_FORMAT);
+	ck_assert_ptr_nonnull(strstr(error_text(), "early version"));
+	pack_writer_free(&w);
+}
+END_TEST
+
+/* ---- Which packs are merged ---- */
+
+/* Packs of random lengths arrive and are merged: few are left, none too long, and each byte moved seldom. */
+START_TEST(merging_keeps_packs_few)
+{
+	enum { ARRIVE = 20000 };
+	static struct pack_run runs[ARRIVE];    /* newest first */
+	unsigned n = 0;
+	uint64_t arrived = 0, moved = 0;
+
+	for (unsigned i = 0; i < ARRIVE; i++) {
+		unsigned first, k;
+		memmove(runs + 1, runs, n * sizeof *runs);
+		runs[0] = (struct pack_run){ .last = 64 * (i + 1), .length = 1000 + below(40000) };
+		arrived += runs[0].length;
+		n++;
+		while ((k = merge_choose(runs, n < MERGE_PACKS ? n : MERGE_PACKS, UINT64_MAX, &first)) != 0) {
+			ck_assert(k > 1 && first + k <= n);
+			for (unsigned m = 1; m < k; m++)
+				runs[first].length += runs[first + m].length;
+			ck_assert_uint_le(runs[first].length, MERGE_BYTES);
+			moved += runs[first].length;
+			n -= k - 1;
+			memmove(runs + first + 1, runs + first + k, (n - first - 1) * sizeof *runs);
 		}
 	}
-	return n;
-}
-
-START_TEST(the_index_is_what_was_put)
-{
-	static struct pack_slot slots[BIRTHS * NUMBERS];
-	struct bed b;
-
-	memset(model, 0, sizeof model);
-	bed_open(&b, rng);
-	bed_begin(&b);
-	for (unsigned round = 0; round < kit_rounds(40); round++) {
-		bool removes = round % 3 == 2;
-		size_t n = random_slots(slots, removes);
-		for (size_t i = 0; i < n; i++)
-			model[slots[i].page.birth - 1][slots[i].page.no - PAGE_FIRST] =
-				removes ? (struct pack_place){ 0 } : slots[i].place;
-		ck_assert_msg((removes ? pack_index_remove(&b.dirty, &b.tree, slots, n) :
-		               pack_index_add(&b.dirty, &b.tree, slots, n, 3)) == 0, "%s", error_text());
-		index_agrees(&b, 500);
-	}
-	size_t n = 0;
-	for (uint64_t birth = 1; birth <= BIRTHS; birth++)
-		for (uint64_t no = 0; no < NUMBERS; no++)
-			if (model[birth - 1][no].pack)
-				slots[n++] = (struct pack_slot){ { PAGE_FIRST + no, birth }, model[birth - 1][no] };
-	ck_assert_int_eq(pack_index_remove(&b.dirty, &b.tree, slots, n), 0);
-	ck_assert_uint_eq(b.tree.count, 0); /* nothing is left behind */
-	bed_abort(&b);
-	bed_close(&b);
+	ck_assert_uint_le(n, arrived / (MERGE_BYTES / 2) + 3 * (MERGE_FEW + 1));
+	ck_assert_uint_le(moved, 5 * arrived);
 }
 END_TEST
 
-/* A slot of another place is not removed: the page was packed anew meanwhile. */
-START_TEST(only_the_very_place_is_removed)
+/* No merged pack covers more than the span; what is newer is merged all the same. */
+START_TEST(merging_heeds_the_span)
 {
-	struct pack_slot slot = { { 10, 5 }, { 1, 100 } }, other = { { 10, 5 }, { 2, 100 } };
-	struct pack_place place;
-	struct bed b;
+	struct pack_run runs[MERGE_PACKS];
+	unsigned first, k;
 
-	bed_open(&b, rng);
-	bed_begin(&b);
-	struct pager pager = bed_pager(&b);
-	ck_assert_int_eq(pack_index_add(&b.dirty, &b.tree, &slot, 1, 3), 0);
-	ck_assert_int_eq(pack_index_add(&b.dirty, &b.tree, &other, 1, 3), 0);
-	ck_assert_int_eq(pack_index_remove(&b.dirty, &b.tree, &slot, 1), 0);
-	ck_assert_int_eq(pack_find(&pager, &b.tree, other.page, &place), 0);
-	ck_assert_uint_eq(place.pack, 2);
-	ck_assert_int_eq(pack_index_remove(&b.dirty, &b.tree, &other, 1), 0);
-	ck_assert_int_eq(pack_find(&pager, &b.tree, other.page, &place), 1);
-	bed_abort(&b);
-	bed_close(&b);
+	for (unsigned i = 0; i < MERGE_PACKS; i++)
+		runs[i] = (struct pack_run){ .last = 10000 - 100 * i, .length = 5000 };
+	k = merge_choose(runs, MERGE_PACKS, 500, &first);
+	ck_assert_uint_eq(k, 6);
+	ck_assert_uint_eq(first, MERGE_PACKS - 6);
+	runs[MERGE_PACKS - 1].last = 10; /* far from the others */
+	k = merge_choose(runs, MERGE_PACKS, 500, &first);
+	ck_assert_uint_eq(k, 6);
+	ck_assert_uint_eq(first, MERGE_PACKS - 7);
+	ck_assert_uint_eq(merge_choose(runs, MERGE_FEW - 1, UINT64_MAX, &first), 0);
 }
 END_TEST
 
@@ -214,8 +235,11 @@ static Suite *pack_suite(void)
 	rng = kit_seed();
 	tcase_add_test(c, entries_come_back);
 	tcase_add_test(c, hostile_packs_do_no_harm);
-	tcase_add_test(c, the_index_is_what_was_put);
-	tcase_add_test(c, only_the_very_place_is_removed);
+	tcase_add_test(c, every_entry_is_found_and_no_other);
+	tcase_add_test(c, an_empty_pack_has_nothing);
+	tcase_add_test(c, the_form_before_is_refused_by_name);
+	tcase_add_test(c, merging_keeps_packs_few);
+	tcase_add_test(c, merging_heeds_the_span);
 	tcase_set_timeout(c, 300);
 	suite_add_tcase(suite, c);
 	return suite;
