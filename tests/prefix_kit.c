@@ -88,10 +88,13 @@ uint64_t prefix_newest_state(dur_prefix *p)
 {
 	dur_view *snap;
 	uint64_t state;
+	char text[24];
 
 	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
 	state = dur_state(snap);
 	dur_close(snap);
+	snprintf(text, sizeof text, "%" PRIu64, state);
+	EXPECT(0, dur_resolve(p, text, &state)); /* not that of packing */
 	return state;
 }
 

@@ -721,7 +721,7 @@ START_TEST(retention)
 	ck_assert_uint_eq(stat.states, 40);
 	ck_assert_uint_eq(stat.oldest, list[n_list - 40].state);
 	ck_assert_uint_gt(stat.newest, newest); /* a state, but not one that is listed */
-	ck_assert_uint_eq(stat.durable, stat.newest);
+	ck_assert_uint_ge(stat.durable, stat.newest);
 	page_through(9, false, n_list - 40);
 	page_through(9, true, n_list - 40);
 	resolves("latest", newest);
@@ -745,7 +745,7 @@ START_TEST(retention)
 	EXPECT(0, dur_stat(p, &stat));
 	ck_assert_str_eq(stat.keep, "all");
 	ck_assert_uint_eq(stat.states, 41);
-	ck_assert_uint_eq(stat.newest, last);
+	ck_assert_uint_ge(stat.newest, last); /* history may be packed meanwhile */
 	resolves("-1", newest);
 	EXPECT(0, dur_keep(p, "last:1"));
 	EXPECT(0, dur_stat(p, &stat));

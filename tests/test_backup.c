@@ -410,10 +410,9 @@ START_TEST(while_another_process_writes)
 		dur_view *snap;
 		int fd = open(file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-		while (prefix_newest_state(source) == before) /* it is being packed, or swapped out */
+		while ((state = prefix_newest_state(source)) == before) /* it is being packed, or swapped out */
 			kit_sleep_ms(1);
-		EXPECT(0, dur_snapshot(source, DUR_LATEST, NULL, &snap));
-		state = dur_state(snap);
+		EXPECT(0, dur_snapshot(source, state, NULL, &snap));
 		EXPECT(0, dur_backup(snap, before, i % 3 == 2 ? DUR_HISTORY : 0, fd, NULL));
 		lseek(fd, 0, SEEK_SET);
 		EXPECT(0, dur_receive(ws, "copy", fd, NULL));
