@@ -7,6 +7,7 @@
 
 quick_rows duramen-bench-history << 'EOF'
 durable commit, all kept, p50
+the same : where nothing is packed
 file, a commit
 open half the history back and get, warm, p50
 the same, cold
