@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <lz4.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "duramen.h"
 #include "engine/node.h"
@@ -18,6 +19,7 @@
 #include "internal/error.h"
 
 enum {
+	COLD_SEARCHES = 16,             /* of a get, that ask for pages ahead; a scan waits anyway */
 	LIST_PART = 16,                 /* packs that are listed at once */
 	FEW_PACKS = 4,                  /* so many are all asked; else, after one, the raw page is looked at */
 };
@@ -42,7 +44,8 @@ void packs_start(struct packs *packs, struct file *file, const struct tree *syst
 	packs->system = *system;
 	packs->state = state;
 	packs->n = 0;
-	packs->all = false;
+	packs->all = packs->looked = false;
+	packs->asks = 0;
 }
 
 void packs_free(struct packs *packs)
@@ -90,8 +93,7 @@ static int has_index(struct packs *packs, size_t index)
 }
 
 /*
- * Mapped, its header checked. It is not verified as a whole: every page that is decoded has a checksum, and
- * most are not asked for.
+ * Mapped. It is not verified as a whole: every page that is decoded has a checksum, and most are not asked for.
  */
 static int pack_at(struct packs *packs, size_t index, struct pack *pack)
 {
@@ -109,10 +111,7 @@ static int pack_at(struct packs *packs, size_t index, struct pack *pack)
 		                 "`duramen check --history`, restore from a backup", run->last);
 	rc = file_map(packs->pager.file, run->ptr.no, run_pages(run->length), &bytes);
 	if (rc == 0)
-		rc = pack_open(bytes + RUN_HEADER, run->length, pack);
-	if (rc == 0 && (pack->last != run->last || pack->entries != run->entries))
-		rc = error_set(DUR_E_CORRUPT, "the pack of state %" PRIu64 " is another one; run `duramen "
-		               "check --history`, restore from a backup", run->last);
+		rc = pack_shape(bytes + RUN_HEADER, run->length, run->last, run->entries, pack);
 	if (rc == 0)
 		known->pack = *pack;
 	return rc;
@@ -156,6 +155,40 @@ static int looks_raw(struct packs *packs, struct page_ptr ptr)
 	return page->birth == ptr.birth && page_no(page) == ptr.no;
 }
 
+/* ---- Cold ---- */
+
+static void *page_at(const uint8_t *at)
+{
+	return (void *)((uintptr_t)at & ~(uintptr_t)(PAGE_SIZE - 1));
+}
+
+/*
+ * Of a file that is not in memory the first pages of a search are asked for together: the directories of two
+ * packs and the raw page. One after the other they take as long each. Hints: what fails is read when it is met.
+ */
+static void ask_ahead(struct packs *packs, const struct lineage *c)
+{
+	const uint8_t *directory = c->pack.bytes + c->pack.end, *raw;
+	struct pack next;
+
+	if (!packs->looked) {
+		unsigned char is_there = 1;
+		packs->looked = true;
+		if (mincore(page_at(directory), PAGE_SIZE, &is_there) == 0 && !(is_there & 1))
+			packs->asks = COLD_SEARCHES;
+	}
+	if (likely(packs->asks == 0))
+		return;
+	packs->asks--;
+	madvise(page_at(directory + 4 * (size_t)c->probe.at), PAGE_SIZE, MADV_WILLNEED);
+	if (file_map(packs->pager.file, c->at.no, 1, &raw) == 0)
+		madvise(page_at(raw), PAGE_SIZE, MADV_WILLNEED);
+	if (has_index(packs, c->index + 1) == 0 && pack_at(packs, c->index + 1, &next) == 0) {
+		struct pack_probe probe = pack_probe(&next, c->at);
+		madvise(page_at(next.bytes + next.end + 4 * (size_t)probe.at), PAGE_SIZE, MADV_WILLNEED);
+	}
+}
+
 /* Passes on to the next pack that may have it; none: it is raw. */
 static int next_pack(struct packs *packs, struct lineage *c)
 {
@@ -178,6 +211,8 @@ static int next_pack(struct packs *packs, struct lineage *c)
 	c->asked++;
 	c->probing = true;
 	c->probe = pack_probe(&c->pack, c->at);
+	if (c->asked == 1)
+		ask_ahead(packs, c);
 	pack_probe_prefetch(&c->pack, &c->probe);
 	return 0;
 }

@@ -25,6 +25,8 @@ struct packs {
 	struct known_pack *known;       /* of later deaths, ascending */
 	size_t   n, cap;
 	bool     all;                   /* there are no others */
+	bool     looked;                /* whether it is in memory was asked */
+	unsigned asks;                  /* it is not: so many searches ask for pages ahead */
 };
 
 /* Forgets what was known. The memory is given back by packs_free(). */

@@ -29,26 +29,37 @@ static unsigned bits_of(uint32_t end)
 	return 32 - (unsigned)__builtin_clz(end);
 }
 
+static uint64_t places_of(uint64_t entries)
+{
+	return entries + entries / 3 + 1;
+}
+
+int pack_shape(const void *bytes, uint64_t len, uint64_t last, uint64_t entries, struct pack *pack)
+{
+	if (len > UINT32_MAX || entries > len || PACK_HEADER + places_of(entries) * PLACE > len)
+		return damaged("its directory cannot be");
+	*pack = (struct pack){ .bytes = bytes, .len = len, .last = last, .entries = (uint32_t)entries,
+		.places = (uint32_t)places_of(entries) };
+	pack->end = (uint32_t)(len - (uint64_t)pack->places * PLACE);
+	pack->bits = bits_of(pack->end);
+	return 0;
+}
+
 int pack_open(const void *bytes, uint64_t len, struct pack *pack)
 {
-	uint64_t end;
+	const uint8_t *header = bytes;
+	int rc;
 
-	*pack = (struct pack){ .bytes = bytes, .len = len };
 	if (len >= PACK_HEADER && memcmp(bytes, old_magic, sizeof magic) == 0)
 		return error_set(DUR_E_FORMAT, "the history of this file was packed by an early version, in a "
 		                 "form that is read no more: dump it with that version");
 	if (len < PACK_HEADER || len > UINT32_MAX || memcmp(bytes, magic, sizeof magic) != 0)
 		return damaged("it does not begin like one");
-	pack->last = get_u64(pack->bytes + AT_LAST);
-	pack->entries = get_u32(pack->bytes + AT_ENTRIES);
-	pack->places = get_u32(pack->bytes + AT_PLACES);
-	end = get_u64(pack->bytes + AT_DIRECTORY);
-	if (end < PACK_HEADER || end > len || len - end != (uint64_t)pack->places * PLACE ||
-	    pack->places <= pack->entries)
-		return damaged("its directory cannot be");
-	pack->end = (uint32_t)end;
-	pack->bits = bits_of(pack->end);
-	return 0;
+	rc = pack_shape(bytes, len, get_u64(header + AT_LAST), get_u32(header + AT_ENTRIES), pack);
+	if (rc == 0 && (get_u32(header + AT_PLACES) != pack->places ||
+	                get_u64(header + AT_DIRECTORY) != pack->end))
+		rc = damaged("its directory cannot be");
+	return rc;
 }
 
 /* ---- The directory ---- */
@@ -281,7 +292,7 @@ void pack_key_frame(const uint8_t *page, uint8_t *frame, struct pack_entry *entr
 
 int pack_finish(struct pack_writer *writer)
 {
-	uint32_t places = writer->entries + writer->entries / 3 + 1, end = (uint32_t)writer->len;
+	uint32_t places = (uint32_t)places_of(writer->entries), end = (uint32_t)writer->len;
 	unsigned bits = bits_of(end);
 	int rc = room(writer, (size_t)places * PLACE);
 	uint8_t *directory = writer->bytes + end;

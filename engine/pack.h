@@ -8,7 +8,7 @@
  *        0    8  magic "DURPACK2"
  *        8    8  last: the pages died in this state or before it
  *       16    4  entries
- *       20    4  places of the directory, more than entries
+ *       20    4  places of the directory: entries + entries / 3 + 1
  *       24    8  offset of the directory
  *       32       entries, one behind the other
  *                directory: u32 each, to the end; 0: an empty place
@@ -83,7 +83,12 @@ struct pack_entry {
 	uint64_t next;                  /* offset behind the entry */
 };
 
-/* The value of a run as a pack. DUR_E_CORRUPT. */
+/*
+ * What is known of a pack without its header, which is a page of its own to read: from the system tree. *pack is
+ * checked as far as its length goes; a wrong one leads to entries that are none. DUR_E_CORRUPT.
+ */
+int pack_shape(const void *bytes, uint64_t len, uint64_t last, uint64_t entries, struct pack *pack);
+/* The value of a run as a pack. DUR_E_CORRUPT, DUR_E_FORMAT. */
 int pack_open(const void *bytes, uint64_t len, struct pack *pack);
 /* The entry at an offset; everything in it is checked but what its bytes decode to. DUR_E_CORRUPT. */
 int pack_entry(const struct pack *pack, uint64_t offset, struct pack_entry *entry);

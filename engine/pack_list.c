@@ -17,6 +17,14 @@ static int damaged(void)
 	                 "--history`, restore from a backup");
 }
 
+/* Early versions numbered their packs from 1 on, far below the deaths in them. */
+static int other_number(void)
+{
+	return error_set(DUR_E_FORMAT, "the list of packed history is damaged, or of an early version of this "
+	                 "program, whose packs are read no more: dump the file with that version, or restore "
+	                 "from a backup");
+}
+
 static size_t key_of(uint8_t *to, uint64_t last)
 {
 	to[0] = KEY_PACK;
@@ -31,8 +39,10 @@ int pack_cell(uint64_t last, const struct cell *cell, struct pack_run *run)
 
 	if (cell->len < 3 + CELL_RUN_BYTES || cell->bytes[0] != (DUR_BYTES | CELL_RUN) ||
 	    !(at = get_varint(at, end, &run->last)) || !(at = get_varint(at, end, &run->entries)) ||
-	    end - at != CELL_RUN_BYTES || !node_cell_run(cell, &value) || run->last != last)
+	    end - at != CELL_RUN_BYTES || !node_cell_run(cell, &value))
 		return damaged();
+	if (run->last != last)
+		return other_number();
 	run->ptr = value.ptr;
 	run->length = value.length;
 	return 0;
