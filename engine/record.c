@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "duramen.h"
 #include "internal/bytes.h"
@@ -483,6 +484,9 @@ int record_read(struct file *file, uint64_t no, uint64_t number, const struct ha
 	rc = file_map(file, no, 1, &buf);
 	if (rc < 0)
 		return rc;
+	/* asked for, the page is read alone, not with megabytes around it: whoever attaches reads a record or two */
+	if (!file->scattered)
+		(void)madvise((void *)(uintptr_t)buf, PAGE_SIZE, MADV_WILLNEED);
 	if (page_no((const struct page *)buf) != no || page_kind((const struct page *)buf) != PAGE_RECORD ||
 	    ((const struct page *)buf)->birth != number)
 		return damaged(no, number, "something else is there");
