@@ -197,6 +197,23 @@ START_TEST(compaction_keeps_them)
 }
 END_TEST
 
+/* ---- Space ---- */
+
+/* What the raw pages of large commits leave free in long runs is given back. */
+START_TEST(packing_gives_space_back)
+{
+	dur_prefix_stat before, after;
+
+	for (unsigned i = 0; i < 8; i++)
+		backup_change(p, &rng, 3000, NULL);
+	EXPECT(0, dur_stat(p, &before));
+	EXPECT(DUR_NONE, dur_pack_history(p, -1));
+	EXPECT(0, dur_stat(p, &after));
+	ck_assert_uint_lt(after.disk_bytes, before.disk_bytes);
+	ck_assert_uint_lt(after.disk_bytes, after.file_bytes);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("packed_calls");
@@ -210,6 +227,7 @@ int main(void)
 	tcase_add_test(c, restored_states);
 	tcase_add_test(c, backups_of_packed_states);
 	tcase_add_test(c, compaction_keeps_them);
+	tcase_add_test(c, packing_gives_space_back);
 	tcase_set_timeout(c, 300);
 	suite_add_tcase(suite, c);
 	runner = srunner_create(suite);
