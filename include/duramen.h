@@ -455,13 +455,15 @@ typedef struct dur_commit_options {
 } dur_commit_options;
 
 /*
- * Opens a state to read, DUR_LATEST or one by its number. Nobody waits for anybody, and the state
- * stays whole until it is closed, whatever the writer does.
+ * Opens a state to read, DUR_LATEST or one by its number; a number no data was committed under (a
+ * commit that changed nothing may tell one, and upkeep takes some) opens the state before it, which
+ * dur_state() tells. Nobody waits for anybody, and the state stays whole until it is closed,
+ * whatever the writer does.
  * o: flags ON_DISK takes the newest state that is on disk (retained or not), where DUR_LATEST may
  * be one an async commit has only made visible; memory_bytes must be 0 in this release.
  * Lives: until dur_close(); the prefix must live longer. Pins the state in shared memory until
  * then.
- * Errors: DUR_E_GONE (not retained, or never was a state), -EUSERS (too many processes read this
+ * Errors: DUR_E_GONE (not retained, or still to come), -EUSERS (too many processes read this
  * prefix).
  * Threads: any may open one; it is then used by one at a time. Cost: no system call (but for a
  * process's first); of the latest some tens of ns, of an old one a look-up in the history, O(log
@@ -1022,11 +1024,12 @@ int dur_next_change(dur_iter *it, dur_change *change);
 int dur_restore(dur_view *txn, dur_view *snap);
 
 /*
- * Names a state (DUR_LATEST: the newest), which keeps it readable whatever the retention; moves the
- * name if another state has it, which then is kept by its other names and the retention alone. A
- * state may have several. name: 1 to 63 bytes of UTF-8 without blanks or control characters, that
- * do not begin with a digit, + - or @, and are not "latest". Durable on return, as a commit that
- * holds nothing else and is not listed. To name a state as it is made: dur_commit_options.
+ * Names a state (DUR_LATEST: the newest; or a number as dur_snapshot() takes it), which keeps it
+ * readable whatever the retention; moves the name if another state has it, which then is kept by
+ * its other names and the retention alone. A state may have several. name: 1 to 63 bytes of UTF-8
+ * without blanks or control characters, that do not begin with a digit, + - or @, and are not
+ * "latest". Durable on return, as a commit that holds nothing else and is not listed. To name a
+ * state as it is made: dur_commit_options.
  * Errors: DUR_E_GONE (the state is not retained; a name never brings it back), DUR_E_NAME,
  * DUR_E_CONFLICT (p is a copy that was received and nobody has committed to), those of dur_begin()
  * and dur_commit().

@@ -70,6 +70,7 @@ static int begin(dur_prefix *p, const char *what, const char *name, struct txn *
 int dur_name(dur_prefix *p, const char *name, uint64_t state)
 {
 	struct commit_options options = { .name = name, .state = state };
+	struct state shown;
 	struct store *store;
 	struct txn *txn;
 	int rc = begin(p, "dur_name", name, &txn);
@@ -77,9 +78,12 @@ int dur_name(dur_prefix *p, const char *name, uint64_t state)
 	if (rc < 0)
 		return rc;
 	store = p->shared->store;
-	/* the newest may be one that changed nothing: what it shows is the state before it */
-	if (state == DUR_LATEST || state == txn->base.number)
+	/* a number that changed nothing shows the state before it */
+	if (state == DUR_LATEST) {
 		rc = store_back(store, &txn->base, 0, &options.state);
+	} else if ((rc = store_find_before(store, &txn->base, state, &shown)) == 0) {
+		options.state = shown.number;
+	}
 	if (rc == 0)
 		return commit(p, txn, &options);
 	store_abort(txn);

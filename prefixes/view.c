@@ -161,32 +161,52 @@ static void unpin(dur_view *v)
  * Pins a state of the past, then the newest anew, in which it must be retained (DESIGN, Readers).
  * known, if not NULL, is what state known_in said of it: good if that is the newest still.
  */
-static int open_old(dur_view *v, uint64_t state, const struct state *known, uint64_t known_in)
+static int pin_old(dur_view *v, uint64_t state, const struct state *known, uint64_t known_in,
+                   struct state *now, struct state *then)
 {
 	struct shared *s = v->prefix->shared;
 	struct coord_published newest;
+	int rc = coord_pin_state(s->coord, &v->old_pin, state);
+
+	if (rc == 0)
+		rc = pin_newest(s, &v->pin, &newest);
+	if (rc == 0)
+		rc = store_state(s->store, newest.state, newest.record, now);
+	if (rc < 0)
+		return rc;
+	v->newest = newest.state;
+	v->newest_record = newest.record;
+	if (known && now->number == known_in) {
+		*then = *known;
+		return 0;
+	}
+	return store_find_before(s->store, now, state, then);
+}
+
+/*
+ * A number that no data was committed under shows the state before it. That one is then pinned itself:
+ * the pin of a later number does not keep it in the lists.
+ */
+static int open_old(dur_view *v, uint64_t state, const struct state *known, uint64_t known_in)
+{
+	struct shared *s = v->prefix->shared;
 	struct state now, then;
 	int rc;
 
 	if (state == UINT64_MAX) /* means something else in shared memory */
 		return error_set(DUR_E_GONE, "state %llu does not exist", (unsigned long long)state);
-	rc = coord_pin_state(s->coord, &v->old_pin, state);
-	if (rc == 0)
-		rc = pin_newest(s, &v->pin, &newest);
-	if (rc == 0)
-		rc = store_state(s->store, newest.state, newest.record, &now);
-	if (rc == 0 && known && now.number == known_in)
-		then = *known;
-	else if (rc == 0)
-		rc = store_find(s->store, &now, state, &then);
+	rc = pin_old(v, state, known, known_in, &now, &then);
+	if (rc == 0 && then.number != state) {
+		unpin(v);
+		state = then.number;
+		rc = pin_old(v, state, NULL, 0, &now, &then);
+	}
 	if (rc == 0)
 		rc = store_pager(s->store, &now, state, &v->writes, &v->unpack, &v->pager);
 	if (rc < 0)
 		return rc;
 	v->tree = then.catalog;
 	v->state = state;
-	v->newest = newest.state;
-	v->newest_record = newest.record;
 	return 0;
 }
 

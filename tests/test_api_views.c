@@ -215,12 +215,41 @@ START_TEST(numbers)
 	state = prefix_put(p, "n", 2, false);
 	ck_assert_uint_gt(state, burned);
 	dur_close(snap);
-	EXPECT(DUR_E_GONE, dur_snapshot(p, burned, NULL, &snap));
+	EXPECT(0, dur_snapshot(p, burned, NULL, &snap)); /* nothing was committed under it */
+	ck_assert_uint_eq(dur_state(snap), 1);
+	ck_assert_int_eq(view_int(snap, "n", -1), -1);
+	dur_close(snap);
+	EXPECT(DUR_E_GONE, dur_snapshot(p, state + 1, NULL, &snap)); /* still to come */
 	EXPECT(0, dur_snapshot(p, state, NULL, &snap));
 	ck_assert_int_eq(view_int(snap, "n", 0), 2);
 	dur_close(snap);
 	EXPECT(0, dur_snapshot(p, 1, NULL, &snap));
 	ck_assert_int_eq(view_int(snap, "n", -1), -1);
+	dur_close(snap);
+}
+END_TEST
+
+/* What upkeep or an empty commit tells as its number opens, and names, the state it shows. */
+START_TEST(numbers_of_upkeep)
+{
+	uint64_t state = prefix_put(p, "n", 1, false), told;
+	dur_state_name names[2];
+	dur_view *txn, *snap;
+	uint32_t n;
+
+	EXPECT(0, dur_name(p, "first", state)); /* a commit that holds nothing else */
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	EXPECT(0, dur_commit(txn, NULL, &told));
+	dur_close(txn);
+	ck_assert_uint_gt(told, state);
+	EXPECT(0, dur_name(p, "second", told));
+	EXPECT(0, dur_names(p, 0, names, 2, &n));
+	ck_assert_uint_eq(n, 2);
+	ck_assert_uint_eq(names[1].state, state);
+	prefix_put(p, "n", 2, false);
+	EXPECT(0, dur_snapshot(p, told, NULL, &snap));
+	ck_assert_uint_eq(dur_state(snap), state);
+	ck_assert_int_eq(view_int(snap, "n", 0), 1);
 	dur_close(snap);
 }
 END_TEST
@@ -888,6 +917,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, commit_leaves_a_snapshot);
 	tcase_add_test(tc, empty_commits);
 	tcase_add_test(tc, numbers);
+	tcase_add_test(tc, numbers_of_upkeep);
 	tcase_add_test(tc, failed_for_good);
 	tcase_add_test(tc, lock_among_threads);
 	tcase_add_test(tc, lock_held);
