@@ -152,7 +152,10 @@ static int looks_raw(struct packs *packs, struct page_ptr ptr)
 	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0; /* the file is shorter by now, or never was so long */
 	page = (const struct page *)(const void *)bytes;
-	return page->birth == ptr.birth && page_no(page) == ptr.no;
+	if (page->birth != ptr.birth || page_no(page) != ptr.no)
+		return 0;
+	prefetch_lines(bytes, PAGE_SIZE / 64);
+	return 1;
 }
 
 /* ---- Cold ---- */

@@ -10,6 +10,7 @@
 #include "engine/node.h"
 
 #include "duramen.h"
+#include "engine/apart.h"
 #include "engine/nest.h"
 #include "engine/seq_page.h"
 
@@ -102,12 +103,14 @@ static bool check_child(struct check *c, const struct node_entry *e)
 	return true;
 }
 
-static bool check_entry(struct check *c, unsigned i)
+/* *last: the entry before it, then this one. */
+static bool check_entry(struct check *c, unsigned i, struct node_entry *last)
 {
 	const struct page *p = c->page;
 	if (!check_bounds(c, i))
 		return false;
-	struct node_entry e = node_entry(p, i);
+	struct node_entry before = *last, e = node_entry(p, i);
+	*last = e;
 	if (e.suffix_len < 4 && (uint64_t)e.head << (8 * e.suffix_len) & UINT32_MAX)
 		return no(c, "a short key's head is not padded with zeros");
 	if (node_is_branch(p) ? !check_child(c, &e) : !check_cell(c, &e))
@@ -124,7 +127,6 @@ static bool check_entry(struct check *c, unsigned i)
 		 */
 		return p->prefix_len + e.suffix_len > 0 || no(c, "a separator is empty");
 	}
-	struct node_entry before = node_entry(p, i - 1);
 	if (before.head < e.head)
 		return true;
 	unsigned a = node_rest_len(before.suffix_len), b = node_rest_len(e.suffix_len);
@@ -137,14 +139,10 @@ static bool check_entry(struct check *c, unsigned i)
 /* Entries that do not lie in falling order: are they apart all the same? */
 static bool check_apart(struct check *c)
 {
-	uint8_t used[PAGE_SIZE] = { 0 };
-	for (unsigned i = 0; i < c->page->n; i++) {
-		struct node_entry e = node_entry(c->page, i);
-		uint8_t *at = used + node_offsets(c->page)[i];
-		if (memchr(at, 1, e.size))
+	struct apart apart = { { 0 } };
+	for (unsigned i = 0; i < c->page->n; i++)
+		if (!apart_take(&apart, node_offsets(c->page)[i], (unsigned)node_entry(c->page, i).size))
 			return no(c, "entries overlap");
-		memset(at, 1, e.size);
-	}
 	return true;
 }
 
@@ -153,9 +151,10 @@ int node_check(const struct page *page, const char **why)
 	struct check c = { .page = page, .falling = true, .lowest = PAGE_SIZE };
 	if (page_kind(page) >= PAGE_SEQ_LEAF && page_kind(page) <= PAGE_ROPE_LEAF)
 		return seq_page_check(page, why);
+	struct node_entry last = { 0 };
 	bool good = check_header(&c);
 	for (unsigned i = 0; good && i < page->n; i++)
-		good = check_entry(&c, i);
+		good = check_entry(&c, i, &last);
 	if (good && c.live + page->holes != c.end - page->heap)
 		good = no(&c, "its entries and holes do not add up to its heap");
 	if (good && !c.falling)

@@ -5,6 +5,7 @@
  * verified here, once a page. Overlaps matter for writers: see node_check.c.
  */
 #include "duramen.h"
+#include "engine/apart.h"
 #include "engine/nest.h"
 #include "engine/seq_page.h"
 
@@ -86,14 +87,13 @@ static bool check_cell(struct check *c, unsigned i)
 /* Cells that do not lie in falling order: are they apart all the same? */
 static bool check_apart(struct check *c)
 {
-	uint8_t used[PAGE_SIZE] = { 0 };
+	struct apart apart = { { 0 } };
 	for (unsigned i = 0; i < c->page->n; i++) {
 		struct cell cell = seq_cell(c->page, i);
 		unsigned begin = seq_offsets(c->page)[i];
 		size_t size = (size_t)(cell.bytes + cell.len - node_bytes(c->page)) - begin;
-		if (memchr(used + begin, 1, size))
+		if (!apart_take(&apart, begin, (unsigned)size))
 			return no(c, "cells overlap");
-		memset(used + begin, 1, size);
 	}
 	return true;
 }
