@@ -516,9 +516,10 @@ int dur_mark(dur_view *txn, uint64_t *mark);
 /*
  * Takes back all writes since a mark, and keeps the mark: it may be come back to again; newer ones end.
  * Writes that failed since then bar nothing any more, also those that stopped half-way. Handles that
- * were open at the mark are as they were then, also to collections that were removed since;
- * those opened since are stale, unless there was another handle to the same collection at the
- * mark. Iterators go on behind the key they gave last.
+ * were open at the mark are as they were then, also to collections that were removed since, but for
+ * those given to dur_leave(). Those opened since are stale, or good where their collection was there
+ * at the mark and the view knew it already; open them anew. Iterators go on behind the key they gave
+ * last.
  * Errors: DUR_E_STALE (no mark of this transaction, or one that has ended), DUR_E_READ_ONLY (a
  * snapshot), DUR_E_FAILED; nothing was changed then.
  * Threads: the view's. Cost: O(pages of the transaction in memory + open handles + what it had cloned

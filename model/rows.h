@@ -104,9 +104,10 @@ void row_gone_range(dur_view *v, struct row *parent, const struct element_key *f
 void row_shift(dur_view *v, struct row *parent, uint64_t from, int64_t by);
 
 /*
- * For marks. What rows there are that somebody has handles to, or to what is in them. Going back to it,
- * those are as they were, also the ones that were gone since; handles to all others are stale. Everything
- * is to be found anew, so the view's count of writes goes on.
+ * For marks. What rows there are that somebody has handles to, or that have children. Going back to it,
+ * those are as they were, also the ones that were gone since; all others are gone. As there is one row for
+ * a collection, a handle opened since to one of the former is good. Everything is to be found anew, so
+ * the view's count of writes goes on.
  */
 struct rows_mark {
 	size_t n;

@@ -16,7 +16,7 @@ uint64_t random_seed(const char *suite)
 	clock_gettime(CLOCK_REALTIME, &now);
 	seed = given ? strtoull(given, NULL, 10)
 	             : (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20;
-	printf("%s: SEED=%llu\n", suite, (unsigned long long)seed);
+	fprintf(stderr, "%s: SEED=%llu\n", suite, (unsigned long long)seed);
 	return seed;
 }
 

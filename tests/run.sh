@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # run.sh quick|slow|soak [NAME...]: runs the test programs, JOBS (2) at a time, each with a time limit and
-# a scratch folder of its own. Prints the output of those that fail, and as its last line
-# "N passed, N failed", which counts test cases.
+# a scratch folder of its own. Prints the output of those that fail, of others in slow runs the lines
+# that say how much they "did: ", and as its last line "N passed, N failed", which counts test cases.
 #
 # Test programs find in their environment: SRC (the tree), BUILD (the folder of this configuration, with
 # tests/prog_* and duramen), DURAMEN (the command), TMPDIR (empty, removed afterwards), in a slow run
-# DURAMEN_SLOW=1, and SEED where it was given.
+# DURAMEN_SLOW=1, and SEED and WRITES (how many writes a model test makes) where they were given.
 set -uo pipefail
 
 mode=$1
@@ -77,6 +77,7 @@ run_one() { # NAME
 	{
 		if [ "$failed" = 0 ]; then
 			printf '  ok    %-28s %4d cases %4d s\n' "$name" "$passed" $((SECONDS - begin))
+			[ "$mode" = quick ] || sed -n 's/^did: /        /p' "$scratch/$name.out"
 		else
 			[ $status = 124 ] && echo "stopped after $limit_s s" >> "$scratch/$name.out"
 			printf '  FAIL  %-28s %4d of %d failed, exit status %d\n' "$name" "$failed" \

@@ -9,10 +9,11 @@
 
 #include "prefix_kit.h"
 #include "random_values.h"
+#include "tally.h"
 
 enum { LISTS = 4, MOST = 6000, OLD = 4, HANDLES = 12, TEXT = 3000 };
 
-static uint64_t rng;
+static uint64_t rng, seed;
 static dur_workspace *ws;
 static dur_prefix *p;
 static char text[TEXT + 1];
@@ -88,6 +89,7 @@ static void same_item(const dur_value *v, uint32_t item)
 {
 	dur_value pair[2], want = value_of(item, pair), id;
 
+	tally[TALLY_READS]++;
 	switch (sort_of(item)) {
 	case A_MAP:
 		HOLDS(v->type == DUR_MAP && v->len == 1, "type %u", v->type);
@@ -256,6 +258,7 @@ static void insert(dur_coll list, struct plain *l, size_t at, size_t n)
 	else
 		EXPECT(0, dur_insert(list, at < l->n && below(2) ? (int64_t)at - (int64_t)l->n
 		                                                 : (int64_t)at, values, n));
+	tally[TALLY_WRITES]++;
 	plain_insert(l, at, items, n);
 }
 
@@ -275,6 +278,8 @@ static void splice(dur_view *txn, dur_view *snap, unsigned to, size_t at)
 		return;
 	EXPECT(0, dur_splice(open_list(txn, to), (int64_t)at, open_list(past ? snap : txn, from),
 	                     whole ? NULL : &range));
+	tally[TALLY_WRITES]++;
+	tally[past ? TALLY_CLONES_PAST : TALLY_CLONES]++;
 	/* before it: what is gone by now is gone, whatever comes in */
 	check_handles();
 	plain_insert(&lists[to], at, src->items + low, high - low);
@@ -304,6 +309,7 @@ static void random_step(dur_view *txn, dur_view *snap)
 	case 4:
 	case 5:
 		EXPECT(at < l->n ? 0 : DUR_NONE, dur_del(list, &DUR_INT((int64_t)at)));
+		tally[TALLY_WRITES]++;
 		if (at < l->n)
 			plain_cut(l, at, at + 1);
 		break;
@@ -314,6 +320,7 @@ static void random_step(dur_view *txn, dur_view *snap)
 		hi = DUR_INT((int64_t)to);
 		EXPECT(0, dur_clear(list, &(dur_range){ .from = &lo, .to = &hi }, &n));
 		HOLDS(n == to - at, "%llu", (unsigned long long)n);
+		tally[TALLY_WRITES]++;
 		plain_cut(l, at, to);
 		break;
 	case 7:
@@ -322,6 +329,7 @@ static void random_step(dur_view *txn, dur_view *snap)
 			break;
 		v = value_of(next_item, pair);
 		EXPECT(0, dur_put(list, &DUR_INT((int64_t)at), &v));
+		tally[TALLY_WRITES]++;
 		l->items[at] = next_item++;
 		break;
 	case 9:
@@ -343,41 +351,51 @@ static void check_old(void)
 			continue;
 		EXPECT(0, dur_snapshot(p, old_states[i], NULL, &snap));
 		same_lists(snap, old[i]);
+		tally[TALLY_OLD]++;
 		dur_close(snap);
 	}
 }
 
-START_TEST(random_lists)
+static void random_transaction(bool first)
 {
 	dur_view *txn, *snap;
 	uint64_t state;
-	unsigned rounds = kit_rounds(60);
 
-	for (unsigned round = 0; round < rounds; round++) {
-		EXPECT(0, dur_begin(p, NULL, &txn));
-		if (round == 0)
-			make_lists(txn);
-		memcpy(before, lists, sizeof before);
-		EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
-		n_handles = 0;
-		for (uint64_t k = below(below(4) ? 40 : 300); k > 0; k--)
-			random_step(txn, round ? snap : NULL);
-		check_handles();
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	if (first)
+		make_lists(txn);
+	memcpy(before, lists, sizeof before);
+	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
+	n_handles = 0;
+	for (uint64_t k = below(below(4) ? 40 : 300); k > 0; k--)
+		random_step(txn, first ? NULL : snap);
+	check_handles();
+	same_lists(txn, lists);
+	dur_close(snap);
+	if (!first && below(6) == 0) {
+		memcpy(lists, before, sizeof before);
+		tally[TALLY_ABORTS]++;
+	} else {
+		EXPECT(0, dur_commit(txn, NULL, &state));
+		tally[TALLY_COMMITS]++;
 		same_lists(txn, lists);
-		dur_close(snap);
-		if (round && below(6) == 0) {
-			memcpy(lists, before, sizeof before);
-		} else {
-			EXPECT(0, dur_commit(txn, NULL, &state));
-			same_lists(txn, lists);
-			unsigned i = (unsigned)below(OLD);
-			old_states[i] = state;
-			memcpy(old[i], lists, sizeof lists);
-		}
-		dur_close(txn);
+		unsigned i = (unsigned)below(OLD);
+		old_states[i] = state;
+		memcpy(old[i], lists, sizeof lists);
+	}
+	dur_close(txn);
+}
+
+START_TEST(random_lists)
+{
+	uint64_t most = tally_wanted(3000, 1000000);
+
+	for (uint64_t round = 0; tally[TALLY_WRITES] < most; round++) {
+		random_transaction(round == 0);
 		if (round % 10 == 9)
 			check_old();
 	}
+	tally_say("list", seed);
 }
 END_TEST
 
@@ -539,7 +557,7 @@ END_TEST
 
 static void setup(void)
 {
-	rng = random_seed("test_list");
+	rng = seed = random_seed("test_list");
 	for (unsigned i = 0; i < TEXT; i++)
 		text[i] = (char)('a' + i % 26);
 	ws = prefix_workspace(kit_path("root"));
@@ -566,7 +584,6 @@ static Suite *suite(void)
 	suite_add_tcase(s, tc);
 	tc = tcase_create("random");
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, random_lists);
 	suite_add_tcase(s, tc);
 	return s;

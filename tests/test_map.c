@@ -11,6 +11,7 @@
 #include <duramen.h>
 
 #include "random_values.h"
+#include "tally.h"
 
 enum { KEYS = 3000, KEEP = 40, VALUE_MAX = 9000 };
 
@@ -31,7 +32,7 @@ struct kept {
 	struct model *model;
 };
 
-static uint64_t rng;
+static uint64_t rng, run_seed;
 static dur_workspace *ws;
 static dur_prefix *p;
 static char dir[256];
@@ -97,6 +98,7 @@ static const uint8_t *bytes_of(uint32_t len, uint32_t seed)
 
 static void same_entry(const struct entry *e, const dur_value *key, const dur_value *value)
 {
+	tally[TALLY_READS]++;
 	if (key) {
 		ck_assert_uint_eq(key->type, DUR_INT);
 		ck_assert_int_eq(key->i, e->key);
@@ -284,6 +286,7 @@ static void write_one(dur_coll c, struct model *m)
 	bool there = at < m->n && m->entries[at].key == k;
 	dur_value value = DUR_BYTES(bytes_of(len, seed), len);
 
+	tally[TALLY_WRITES]++;
 	switch (random_below(&rng, 8)) {
 	case 0:
 	case 1:
@@ -329,6 +332,7 @@ static void clear_some(dur_coll c, struct model *m)
 	select_range(m, &r, &first, &end);
 	ck_ok(dur_clear(c, &r, &n));
 	ck_assert_uint_eq(n, end - first);
+	tally[TALLY_WRITES]++;
 	model_cut(m, first, end);
 }
 
@@ -386,8 +390,11 @@ static uint64_t transaction(struct model *m, bool async)
 		scan_and_write(c, work);
 	if (random_below(&rng, 5) != 0) {
 		ck_ok(dur_commit(txn, &(dur_commit_options){ .flags = async ? DUR_ASYNC : 0 }, &state));
+		tally[TALLY_COMMITS]++;
 		*m = *work;
 		read_some(dur_root(txn), m); /* it is a snapshot now, and its handles stay good */
+	} else {
+		tally[TALLY_ABORTS]++;
 	}
 	dur_close(txn);
 	free(work);
@@ -406,12 +413,14 @@ static void read_kept(const struct kept *kept, size_t n, uint64_t oldest)
 		rc = dur_snapshot(p, kept[i].state, NULL, &snap);
 		if (kept[i].state < oldest) {
 			ck_assert_int_eq(rc, DUR_E_GONE);
+			tally[TALLY_GONE]++;
 			continue;
 		}
 		ck_assert_msg(rc == 0, "%s", dur_message());
 		read_some(dur_root(snap), kept[i].model);
 		if (random_below(&rng, 4) == 0)
 			read_all(dur_root(snap), kept[i].model);
+		tally[TALLY_OLD]++;
 		dur_close(snap);
 	}
 }
@@ -419,9 +428,10 @@ static void read_kept(const struct kept *kept, size_t n, uint64_t oldest)
 static void sound(const char *name)
 {
 	ck_assert_msg(dur_check(ws, name, DUR_HISTORY, NULL, NULL, NULL) == 0, "%s", dur_message());
+	tally[TALLY_CHECKS]++;
 }
 
-static void run(const char *keep, unsigned rounds)
+static void run(const char *keep, uint64_t writes)
 {
 	struct model *m = calloc(1, sizeof *m);
 	struct kept kept[KEEP] = { 0 };
@@ -430,7 +440,7 @@ static void run(const char *keep, unsigned rounds)
 	struct model *held_model = malloc(sizeof *held_model);
 
 	ck_ok(dur_attach(ws, "map", DUR_CREATE, &(dur_attach_options){ .keep = keep }, &p));
-	for (unsigned i = 0; i < rounds; i++) {
+	for (uint64_t most = tally[TALLY_WRITES] + writes; tally[TALLY_WRITES] < most;) {
 		uint64_t state = transaction(m, random_below(&rng, 3) == 0);
 		struct kept *k = &kept[random_below(&rng, KEEP)];
 		if (state) {
@@ -441,6 +451,7 @@ static void run(const char *keep, unsigned rounds)
 		if (random_below(&rng, 30) == 0) { /* a snapshot held open through many commits */
 			if (held)
 				read_all(dur_root(held), held_model);
+			tally[TALLY_HELD] += held != NULL;
 			dur_close(held);
 			ck_ok(dur_snapshot(p, DUR_LATEST, NULL, &held));
 			*held_model = *m;
@@ -472,27 +483,30 @@ static void run(const char *keep, unsigned rounds)
 	free(m);
 }
 
-static unsigned rounds(void)
+static uint64_t writes(void)
 {
-	return getenv("DURAMEN_SLOW") ? 6000 : getenv("DURAMEN_BRIEF") ? 3 : 150;
+	return tally_wanted(8000, 320000);
 }
 
 START_TEST(all_states_agree)
 {
-	run("all", rounds());
+	run("all", writes());
+	tally_say("map, all states", run_seed);
 }
 END_TEST
 
 START_TEST(few_states_agree)
 {
-	run("last:1", rounds());
-	run("last:7", rounds());
+	run("last:1", writes());
+	run("last:7", writes());
+	tally_say("map, few states", run_seed);
 }
 END_TEST
 
 START_TEST(bounded_states_agree)
 {
-	run("last:300", rounds() * 2);
+	run("last:300", writes() * 2);
+	tally_say("map, bounded states", run_seed);
 }
 END_TEST
 
@@ -569,7 +583,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	rng = random_seed("map");
+	rng = run_seed = random_seed("map");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, all_states_agree);
 	tcase_add_test(tc, few_states_agree);

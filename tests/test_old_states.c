@@ -300,7 +300,7 @@ START_TEST(as_they_are_dropped_and_packed)
 	for (int i = 0; i < READERS; i++)
 		ck_assert_int_eq(peer_end(&readers[i]), 0);
 	ck_assert_int_eq(peer_end(&writer), 0);
-	fprintf(stderr, "%" PRIu64 " states; %" PRIu64 " tries: %" PRIu64 " right, %" PRIu64
+	fprintf(stderr, "did: %" PRIu64 " states; %" PRIu64 " tries: %" PRIu64 " right, %" PRIu64
 	                " of them packed, %" PRIu64 " gone\n", atomic_load(&board->n),
 	        atomic_load(&board->tries), atomic_load(&board->right),
 	        atomic_load(&board->packed), atomic_load(&board->gone));

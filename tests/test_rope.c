@@ -10,10 +10,11 @@
 
 #include "prefix_kit.h"
 #include "random_values.h"
+#include "tally.h"
 
 enum { ROPES = 4, MOST = 60000, OLD = 4, LONG = 20000 };
 
-static uint64_t rng;
+static uint64_t rng, seed;
 static dur_workspace *ws;
 static dur_prefix *p;
 static char noise[LONG];
@@ -83,6 +84,7 @@ static void same_pieces(dur_coll rope, const char *bytes, size_t from, size_t to
 
 	EXPECT(0, dur_scan(rope, &range, &it));
 	while ((rc = dur_next(it, &key, &piece)) == 0) {
+		tally[TALLY_READS]++;
 		HOLDS(key.type == DUR_INT && piece.type == DUR_BYTES && piece.len > 0, "%u",
 		      piece.type);
 		if (back)
@@ -112,6 +114,7 @@ static void same_rope(dur_coll rope, const struct plain *r)
 	EXPECT(0, dur_read(rope, from, buf, to - from, &n));
 	HOLDS(n == to - from && memcmp(buf, r->bytes + from, n) == 0, "from %zu to %zu", from, to);
 	EXPECT(0, dur_read(rope, r->n + 1, buf, 5, &n));
+	tally[TALLY_READS] += 3;
 	HOLDS(n == 0, "%llu behind the end", (unsigned long long)n);
 	same_pieces(rope, r->bytes, 0, r->n, false);
 	same_pieces(rope, r->bytes, from, to, false);
@@ -164,6 +167,7 @@ static void insert(dur_coll rope, struct plain *r, size_t at)
 	else
 		EXPECT(0, dur_insert(rope, at < r->n && below(2) ? (int64_t)at - (int64_t)r->n
 		                                                 : (int64_t)at, pieces, n));
+	tally[TALLY_WRITES]++;
 	for (unsigned i = 0; i < n; first += pieces[i++].len)
 		plain_insert(r, first, pieces[i].str, pieces[i].len);
 }
@@ -175,6 +179,7 @@ static void write_over(dur_coll rope, struct plain *r, size_t at)
 	if (at + len > MOST)
 		return;
 	EXPECT(0, dur_write(rope, at, noise + from, len));
+	tally[TALLY_WRITES]++;
 	memcpy(r->bytes + at, noise + from, len);
 	r->n = at + len > r->n ? at + len : r->n;
 }
@@ -191,10 +196,11 @@ static void insert_own(dur_coll rope, struct plain *r, size_t at)
 	if (r->n + piece.len > MOST)
 		return;
 	size_t len = piece.len;
+	tally[TALLY_WRITES]++;
 	if (below(2)) {
 		EXPECT(0, dur_insert(rope, (int64_t)at, &piece, 1));
 		plain_insert(r, at, r->bytes + from, len);
-	} else if (at + len <= MOST) {
+	} else {
 		EXPECT(0, dur_write(rope, at, piece.ptr, len));
 		memmove(r->bytes + at, r->bytes + from, len);
 		r->n = at + len > r->n ? at + len : r->n;
@@ -216,6 +222,7 @@ static void splice(dur_view *txn, dur_view *snap, unsigned to, size_t at)
 		return;
 	EXPECT(0, dur_splice(open_rope(txn, to), (int64_t)at, open_rope(past ? snap : txn, from),
 	                     whole ? NULL : &(dur_range){ .from = &lo, .to = &hi }));
+	tally[TALLY_WRITES]++;
 	plain_insert(&ropes[to], at, src->bytes + low, high - low);
 }
 
@@ -230,6 +237,8 @@ static void clone(dur_view *txn, dur_view *snap, unsigned to)
 		return;
 	src = open_rope(past ? snap : txn, from);
 	EXPECT(0, dur_put(dur_root(txn), &DUR_PATH(paths[to]), &DUR_COLL(src)));
+	tally[TALLY_WRITES]++;
+	tally[past ? TALLY_CLONES_PAST : TALLY_CLONES]++;
 	EXPECT(DUR_E_STALE, dur_count(stale, NULL, &(uint64_t){ 0 }));
 	ropes[to] = past ? before[from] : ropes[from];
 }
@@ -260,6 +269,7 @@ static void random_step(dur_view *txn, dur_view *snap)
 		hi = DUR_INT((int64_t)to);
 		EXPECT(0, dur_clear(rope, &(dur_range){ .from = &lo, .to = &hi }, &n));
 		HOLDS(n == to - at, "%llu", (unsigned long long)n);
+		tally[TALLY_WRITES]++;
 		plain_cut(r, at, to);
 		break;
 	case 6:
@@ -274,40 +284,58 @@ static void random_step(dur_view *txn, dur_view *snap)
 	}
 }
 
-START_TEST(random_ropes)
+static void random_transaction(bool first)
 {
 	dur_view *txn, *snap;
 	uint64_t state;
-	unsigned rounds = kit_rounds(50);
 
-	for (unsigned round = 0; round < rounds; round++) {
-		EXPECT(0, dur_begin(p, NULL, &txn));
-		if (round == 0)
-			make_ropes(txn);
-		memcpy(before, ropes, sizeof before);
-		EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
-		for (uint64_t k = below(below(4) ? 20 : 80); k > 0; k--)
-			random_step(txn, round ? snap : NULL);
+	EXPECT(0, dur_begin(p, NULL, &txn));
+	if (first)
+		make_ropes(txn);
+	memcpy(before, ropes, sizeof before);
+	EXPECT(0, dur_snapshot(p, DUR_LATEST, NULL, &snap));
+	for (uint64_t k = below(below(4) ? 20 : 80); k > 0; k--)
+		random_step(txn, first ? NULL : snap);
+	same_ropes(txn, ropes);
+	dur_close(snap);
+	if (!first && below(6) == 0) {
+		memcpy(ropes, before, sizeof before);
+		tally[TALLY_ABORTS]++;
+	} else {
+		EXPECT(0, dur_commit(txn, NULL, &state));
+		tally[TALLY_COMMITS]++;
 		same_ropes(txn, ropes);
-		dur_close(snap);
-		if (round && below(6) == 0) {
-			memcpy(ropes, before, sizeof before);
-		} else {
-			EXPECT(0, dur_commit(txn, NULL, &state));
-			same_ropes(txn, ropes);
-			unsigned i = (unsigned)below(OLD);
-			old_states[i] = state;
-			memcpy(old[i], ropes, sizeof ropes);
-		}
-		dur_close(txn);
-		for (unsigned i = 0; i < OLD && round % 5 == 4; i++) {
-			if (!old_states[i])
-				continue;
-			EXPECT(0, dur_snapshot(p, old_states[i], NULL, &snap));
-			same_ropes(snap, old[i]);
-			dur_close(snap);
-		}
+		unsigned i = (unsigned)below(OLD);
+		old_states[i] = state;
+		memcpy(old[i], ropes, sizeof ropes);
 	}
+	dur_close(txn);
+}
+
+static void check_old(void)
+{
+	dur_view *snap;
+
+	for (unsigned i = 0; i < OLD; i++) {
+		if (!old_states[i])
+			continue;
+		EXPECT(0, dur_snapshot(p, old_states[i], NULL, &snap));
+		same_ropes(snap, old[i]);
+		tally[TALLY_OLD]++;
+		dur_close(snap);
+	}
+}
+
+START_TEST(random_ropes)
+{
+	uint64_t most = tally_wanted(1000, 1000000);
+
+	for (uint64_t round = 0; tally[TALLY_WRITES] < most; round++) {
+		random_transaction(round == 0);
+		if (round % 5 == 4)
+			check_old();
+	}
+	tally_say("rope", seed);
 }
 END_TEST
 
@@ -601,7 +629,7 @@ END_TEST
 
 static void setup(void)
 {
-	rng = random_seed("test_rope");
+	rng = seed = random_seed("test_rope");
 	for (unsigned i = 0; i < LONG; i++)
 		noise[i] = (char)('a' + below(26));
 	ws = prefix_workspace(kit_path("root"));
@@ -630,7 +658,6 @@ static Suite *suite(void)
 	suite_add_tcase(s, tc);
 	tc = tcase_create("random");
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, random_ropes);
 	suite_add_tcase(s, tc);
 	return s;
