@@ -9,25 +9,24 @@
 #include "engine/page.h"
 
 struct apart {
-	uint64_t used[PAGE_SIZE / 64 + 1];      /* one more, to look at two words at any place */
+	uint64_t used[PAGE_SIZE / 64];
 };
 
-/* Takes [begin, begin + size), which lies in the page. false: some of it was taken. */
+/* Takes [begin, begin + size), which lies in the page, at least a byte. false: some of it was taken. */
 static inline bool apart_take(struct apart *apart, unsigned begin, unsigned size)
 {
-	uint64_t any = 0;
+	unsigned end = begin + size - 1;
+	uint64_t *at = &apart->used[begin / 64], *last = &apart->used[end / 64];
+	uint64_t bits = UINT64_MAX << begin % 64, any = 0;
 
-	while (size > 0) {
-		unsigned shift = begin % 64, n = size < 64 ? size : 64;
-		uint64_t bits = n < 64 ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
-		uint64_t *at = &apart->used[begin / 64];
-		uint64_t high = shift ? bits >> (64 - shift) : 0;
-		any |= (at[0] & bits << shift) | (at[1] & high);
-		at[0] |= bits << shift;
-		at[1] |= high;
-		begin += n;
-		size -= n;
+	for (; at < last; at++) {
+		any |= *at & bits;
+		*at |= bits;
+		bits = UINT64_MAX;
 	}
+	bits &= UINT64_MAX >> (63 - end % 64);
+	any |= *at & bits;
+	*at |= bits;
 	return !any;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A base died later than what decodes through it: it is sought from the same pack on. If that does not have
+ * A base died later than what decodes through it: it is sought from the next pack on. If that does not have
  * it, its raw page is looked at before the others are asked: what lives long is mostly raw.
  */
 #include "engine/lineage.h"
@@ -142,20 +142,35 @@ int packs_find(struct packs *packs, uint64_t last, size_t *index)
 
 /* ---- Where the next page is ---- */
 
-/* Whether the raw page looks like it. It may be written over this very moment. */
-static int looks_raw(struct packs *packs, struct page_ptr ptr)
+/*
+ * Whether the raw page is to be looked at before the next pack is asked. Its header is a line that is in no
+ * cache: asked for now, it is there when the first pack has been asked.
+ */
+static int raw_ahead(struct packs *packs, struct lineage *c)
 {
+	bool few = packs->all && packs->n <= c->index + 1 + FEW_PACKS;
 	const uint8_t *bytes;
-	const struct page *page;
-	int rc = file_map(packs->pager.file, ptr.no, 1, &bytes);
+	int rc;
 
+	if (few || c->sure)
+		return 0;
+	rc = file_map(packs->pager.file, c->at.no, 1, &bytes);
 	if (rc < 0)
 		return rc == -ENOMEM ? rc : 0; /* the file is shorter by now, or never was so long */
-	page = (const struct page *)(const void *)bytes;
-	if (page->birth != ptr.birth || page_no(page) != ptr.no)
-		return 0;
-	prefetch_lines(bytes, PAGE_SIZE / 64);
-	return 1;
+	c->raw = bytes;
+	__builtin_prefetch(bytes);
+	return 0;
+}
+
+/* Whether the raw page looks like it. It may be written over this very moment. */
+static bool looks_raw(const struct lineage *c)
+{
+	const struct page *page = (const struct page *)(const void *)c->raw;
+
+	if (page->birth != c->at.birth || page_no(page) != c->at.no)
+		return false;
+	prefetch_lines(c->raw, PAGE_SIZE / 64);
+	return true;
 }
 
 /* ---- Cold ---- */
@@ -195,13 +210,13 @@ static void ask_ahead(struct packs *packs, const struct lineage *c)
 /* Passes on to the next pack that may have it; none: it is raw. */
 static int next_pack(struct packs *packs, struct lineage *c)
 {
-	bool few = packs->all && packs->n <= c->index + FEW_PACKS;
 	int rc = 0;
 
-	if (c->asked == 1 && !few && !c->sure && (rc = looks_raw(packs, c->at)) != 0) {
+	if (c->raw && looks_raw(c)) {
 		c->next = LINEAGE_COPY;
-		return rc < 0 ? rc : 0;
+		return 0;
 	}
+	c->raw = NULL;
 	while ((rc = has_index(packs, c->index)) == 0 && packs->known[c->index].run.last <= c->at.birth)
 		c->index++;
 	if (rc != 0) {
@@ -217,7 +232,7 @@ static int next_pack(struct packs *packs, struct lineage *c)
 	if (c->asked == 1)
 		ask_ahead(packs, c);
 	pack_probe_prefetch(&c->pack, &c->probe);
-	return 0;
+	return c->asked == 1 ? raw_ahead(packs, c) : 0;
 }
 
 static int seek(struct packs *packs, struct lineage *c)
@@ -256,6 +271,7 @@ static int take_entry(struct lineage *c)
 	} else {
 		c->next = LINEAGE_SEEK;
 		c->at = c->entry.base;
+		c->index++; /* in this pack the base would be near */
 		c->asked = 0;
 		c->probing = false;
 	}
@@ -284,6 +300,7 @@ void lineage_start(struct lineage *c, struct page_ptr ptr, bool sure)
 	c->next = LINEAGE_SEEK;
 	c->index = 0;
 	c->asked = 0;
+	c->raw = NULL;
 	c->probing = false;
 	c->sure = sure;
 	c->n = 0;
@@ -328,7 +345,8 @@ static int begin(struct packs *packs, const struct lineage *c, uint8_t *to)
 
 	switch (c->next) {
 	case LINEAGE_COPY:
-		rc = file_map(packs->pager.file, c->at.no, 1, &bytes);
+		bytes = c->raw;
+		rc = 0;
 		break;
 	case LINEAGE_RAW:
 		rc = file_page(packs->pager.file, c->at, &raw);

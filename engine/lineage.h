@@ -45,6 +45,7 @@ struct lineage {
 	enum { LINEAGE_SEEK, LINEAGE_TRY, LINEAGE_NEAR, LINEAGE_FRAME, LINEAGE_COPY, LINEAGE_RAW } next;
 	size_t   index;                 /* of the pack that is asked or decoded from */
 	unsigned asked;                 /* packs, for this base */
+	const uint8_t *raw;             /* the raw page, to be looked at; NULL: not now */
 	bool     probing, sure;
 	struct pack_probe probe;
 	uint64_t offset;                /* LINEAGE_TRY: of an entry that may be it */

@@ -21,6 +21,7 @@ struct check {
 	unsigned lowest;                /* offset of the lowest entry so far, while they fall */
 	bool falling;
 	const char *why;
+	uint16_t sizes[PAGE_SIZE / NODE_SLOT]; /* of the entries so far */
 };
 
 static bool no(struct check *c, const char *why)
@@ -47,8 +48,8 @@ static bool check_header(struct check *c)
 	return true;
 }
 
-/* One entry's bytes lie inside the heap. */
-static bool check_bounds(struct check *c, unsigned i)
+/* One entry's bytes lie inside the heap: node_entry(), that trusts nothing. */
+static inline bool check_bounds(struct check *c, unsigned i, struct node_entry *entry)
 {
 	const struct page *p = c->page;
 	unsigned begin = node_offsets(p)[i];
@@ -59,6 +60,7 @@ static bool check_bounds(struct check *c, unsigned i)
 		if (left < 3 || e[0] & 0x80 || e[1] & 0x80)
 			return no(c, "an entry lies outside the heap");
 	unsigned suffix_len = node_length(&e), data_len = NODE_CHILD;
+	unsigned rest_len = node_rest_len(suffix_len);
 	bool odd = suffix_len < 128 && e - node_bytes(p) > begin + 1;
 	if (!node_is_branch(p)) {
 		const uint8_t *second = e;
@@ -67,11 +69,20 @@ static bool check_bounds(struct check *c, unsigned i)
 	}
 	if (odd)
 		return no(c, "a length is not in its shortest form");
-	unsigned size = (unsigned)(e - node_bytes(p)) - begin + node_rest_len(suffix_len) + data_len;
+	unsigned size = (unsigned)(e - node_bytes(p)) - begin + rest_len + data_len;
 	if (size > left)
 		return no(c, "an entry reaches out of the heap");
 	if (p->prefix_len + suffix_len > TREE_KEY_MAX)
 		return no(c, "a key is too long");
+	*entry = (struct node_entry){
+		.head = node_heads(p)[i],
+		.suffix_len = suffix_len,
+		.rest = node_is_branch(p) ? e + NODE_CHILD : e,
+		.data = node_is_branch(p) ? e : e + rest_len,
+		.data_len = data_len,
+		.size = size,
+	};
+	c->sizes[i] = (uint16_t)size;
 	c->live += size;
 	if (begin + size > c->lowest)
 		c->falling = false;
@@ -107,9 +118,9 @@ static bool check_child(struct check *c, const struct node_entry *e)
 static bool check_entry(struct check *c, unsigned i, struct node_entry *last)
 {
 	const struct page *p = c->page;
-	if (!check_bounds(c, i))
+	struct node_entry before = *last, e;
+	if (!check_bounds(c, i, &e))
 		return false;
-	struct node_entry before = *last, e = node_entry(p, i);
 	*last = e;
 	if (e.suffix_len < 4 && (uint64_t)e.head << (8 * e.suffix_len) & UINT32_MAX)
 		return no(c, "a short key's head is not padded with zeros");
@@ -141,16 +152,21 @@ static bool check_apart(struct check *c)
 {
 	struct apart apart = { { 0 } };
 	for (unsigned i = 0; i < c->page->n; i++)
-		if (!apart_take(&apart, node_offsets(c->page)[i], (unsigned)node_entry(c->page, i).size))
+		if (!apart_take(&apart, node_offsets(c->page)[i], c->sizes[i]))
 			return no(c, "entries overlap");
 	return true;
 }
 
 int node_check(const struct page *page, const char **why)
 {
-	struct check c = { .page = page, .falling = true, .lowest = PAGE_SIZE };
+	struct check c;
 	if (page_kind(page) >= PAGE_SEQ_LEAF && page_kind(page) <= PAGE_ROPE_LEAF)
 		return seq_page_check(page, why);
+	c.page = page;
+	c.live = 0;
+	c.lowest = PAGE_SIZE;
+	c.falling = true;
+	c.why = NULL;
 	struct node_entry last = { 0 };
 	bool good = check_header(&c);
 	for (unsigned i = 0; good && i < page->n; i++)

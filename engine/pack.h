@@ -29,8 +29,9 @@
  *           the patch (patch.h), or bytes 22 to 4095 of the page, by LZ4 or as they are
  *
  * A base dies after what decodes through it, so PACK_NEAR entries point backward, the youngest deaths come
- * first. No chain has PACK_STEPS patches: each page counts the steps of its lineage modulo PACK_STEPS in
- * its header, and a patch is made only against a page that counts more.
+ * first; the base of a PACK_FAR one is in a pack of later deaths, never in the same, or raw. No chain has
+ * PACK_STEPS patches: each page counts the steps of its lineage modulo PACK_STEPS in its header, and a patch
+ * is made only against a page that counts more.
  */
 #ifndef DURAMEN_ENGINE_PACK_H
 #define DURAMEN_ENGINE_PACK_H
@@ -56,7 +57,7 @@ enum { PACK_FRAME_MAX = PACK_PAGE_BYTES + PACK_PAGE_BYTES / 255 + 16 }; /* as LZ
 
 enum pack_kind {
 	PACK_NEAR = 1,                  /* a patch, its base in the same pack */
-	PACK_FAR = 2,                   /* a patch, its base anywhere */
+	PACK_FAR = 2,                   /* a patch, its base in a later pack, or raw */
 	PACK_LZ4 = 3,
 	PACK_PLAIN = 4,
 };
