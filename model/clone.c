@@ -248,7 +248,9 @@ int cell_make_clone(dur_view *v, dur_coll source, size_t key_len, struct made_ce
 	if (m->bytes[0] & NEST_REFS) {
 		rc = source.view != v ? cell_copy(v, source.view, m)
 		                      : ref_share_cell(&v->txn->dirty, m->bytes, m->len);
-		v->writes++; /* pages are no longer the transaction's own */
+		/* Pages are no longer the transaction's own; where lent cells lie nothing was written. */
+		v->lent_writes += v->lent_writes == v->writes;
+		v->writes++;
 	}
 	if (rc < 0) {
 		m->len = 0;

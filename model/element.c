@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/value.h"
+#include "model/batch.h"
 #include "model/collection.h"
 #include "model/origin.h"
 
@@ -329,8 +330,35 @@ static bool borrows(const dur_value *value)
 	return value && value->type >= DUR_MAP;
 }
 
+/* A collection of this very transaction, or what may hold one: an earlier put may remove it. */
+static bool may_go(const dur_view *v, const dur_value *value)
+{
+	if (!borrows(value))
+		return false;
+	return value->type & DUR_LITERAL ||
+	       ((value->type < DUR_OBJECT || value->type == DUR_COLL) && value->coll.view == v);
+}
+
+/* The cells of what may go, once all puts are known to be good; len: of the key, one up. */
+static int make_early(dur_view *v, const dur_value *values, struct batch *early)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < early->n && rc == 0; i++) {
+		struct made_cell m;
+		size_t key_len = early->cells[i].len;
+		if (key_len == 0)
+			continue;
+		rc = cell_make(v, &values[i], key_len - 1, &m);
+		if (rc == 0 && (rc = batch_put(early, i, &m)) < 0)
+			cell_unmake(v, &m);
+	}
+	batch_done(early);
+	return rc;
+}
+
 static int check_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n,
-                      struct ready *ready, bool *may_spill)
+                      struct ready *ready, struct batch *early, bool *may_spill)
 {
 	struct made_cell m;
 	struct element_key k;
@@ -341,11 +369,16 @@ static int check_many(dur_coll c, const dur_value *keys, const dur_value *values
 		rc = check_put(c, &keys[i], value, &k, &m);
 		if (rc >= 0)
 			rc = m.len ? ready_add(ready, c.view, i, n, &k, &m) : 0;
+		if (rc == 0 && m.len == 0 && may_go(c.view, value)) {
+			rc = early->n ? 0 : batch_open(early, n);
+			if (rc == 0)
+				early->cells[i].len = (uint32_t)k.len + 1;
+		}
 		*may_spill = *may_spill && !borrows(value);
 	}
 	ready->end = ready->at;
 	ready->at = ready->first;
-	return rc;
+	return rc == 0 ? make_early(c.view, values, early) : rc;
 }
 
 static int put_ready(dur_coll c, const struct element_key *k, const struct cell *cell)
@@ -361,8 +394,32 @@ static int put_ready(dur_coll c, const struct element_key *k, const struct cell 
 	return rc == 0 ? write_put(v, row, k, cell->bytes, cell->len) : rc;
 }
 
+/* A cell that was made early; it is out of the batch then. */
+static int put_early(dur_coll c, const dur_value *key, struct cell *cell)
+{
+	struct made_cell m = { .len = cell->len };
+	struct element_key k;
+	struct row *row;
+	int rc = element_reach(c, key, &row, &k);
+
+	memcpy(m.bytes, cell->bytes, m.len);
+	cell->bytes = NULL;
+	if (rc == 0)
+		rc = element_check_position(c.view, row, &k);
+	if (rc == 0 && kind_is_set(row->kind)) /* an earlier put of the call made it one */
+		rc = error_set(DUR_E_TYPE, "a set's members have no values");
+	if (rc == 0)
+		rc = cell_fit(c.view, k.len, &m);
+	if (rc == 0)
+		rc = write_put(c.view, row, &k, m.bytes, m.len);
+	if (rc < 0)
+		cell_unmake(c.view, &m);
+	return rc;
+}
+
 int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uint32_t n)
 {
+	struct batch early = { 0 };
 	struct ready ready = { 0 };
 	struct element_key k;
 	struct cell cell;
@@ -375,10 +432,12 @@ int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uin
 	if (n && (!keys || (!values && !kind_is_set(c.kind))))
 		rc = error_set(DUR_E_MISUSE, "dur_put_many() needs keys and as many values");
 	else
-		rc = check_many(c, keys, values, n, &ready, &may_spill);
+		rc = check_many(c, keys, values, n, &ready, &early, &may_spill);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		if (ready_take(&ready, i, &k, &cell))
 			rc = put_ready(c, &k, &cell);
+		else if (early.n && early.cells[i].bytes)
+			rc = put_early(c, &keys[i], &early.cells[i]);
 		else
 			rc = put(c, &keys[i], values ? &values[i] : NULL);
 		if (rc == 0 && may_spill && i % BATCH == BATCH - 1) {
@@ -386,6 +445,7 @@ int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uin
 			v->writes++;
 		}
 	}
+	batch_close(v, &early, true);
 	return collection_end_write(c, rc);
 }
 

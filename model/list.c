@@ -9,81 +9,12 @@
 #include <string.h>
 
 #include "engine/refs.h"
+#include "model/batch.h"
 #include "model/collection.h"
 #include "model/origin.h"
 #include "model/range.h"
 
-/* ---- Cells on their way into a list ---- */
-
-struct batch {
-	uint8_t *bytes;                 /* of all cells, one after the other */
-	size_t len, cap;
-	struct cell *cells;             /* bytes NULL: not made yet */
-	size_t n;
-};
-
-static int batch_open(struct batch *b, uint64_t n)
-{
-	*b = (struct batch){ 0 };
-	if (n <= SIZE_MAX / sizeof *b->cells)
-		b->cells = calloc(n ? n : 1, sizeof *b->cells);
-	if (!b->cells)
-		return error_system(ENOMEM, "making the items of a list");
-	b->n = n;
-	return 0;
-}
-
-static int batch_room(struct batch *b, size_t len)
-{
-	size_t cap = b->cap ? b->cap : 256;
-	uint8_t *grown;
-
-	while (cap < b->len + len)
-		cap *= 2;
-	if (cap == b->cap)
-		return 0;
-	grown = realloc(b->bytes, cap);
-	if (!grown)
-		return error_system(ENOMEM, "making the items of a list");
-	b->bytes = grown;
-	b->cap = cap;
-	return 0;
-}
-
-/* The i-th cell; where it lies is known only when all are there: until then its offset + 1. */
-static int batch_put(struct batch *b, size_t i, const struct made_cell *m)
-{
-	int rc = batch_room(b, m->len);
-
-	if (rc < 0)
-		return rc;
-	memcpy(b->bytes + b->len, m->bytes, m->len);
-	b->cells[i].bytes = (const uint8_t *)(uintptr_t)(b->len + 1);
-	b->cells[i].len = (uint32_t)m->len;
-	b->len += m->len;
-	return 0;
-}
-
-static void batch_done(struct batch *b)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (b->cells[i].bytes)
-			b->cells[i].bytes = b->bytes + (uintptr_t)b->cells[i].bytes - 1;
-}
-
-/* failed: what the cells name has found no place. */
-static void batch_close(dur_view *v, struct batch *b, bool failed)
-{
-	for (size_t i = 0; i < b->n && failed; i++) {
-		struct made_cell m = { .len = b->cells[i].len };
-		if (!b->cells[i].bytes)
-			continue;
-		memcpy(m.bytes, b->cells[i].bytes, m.len);
-		cell_unmake(v, &m);
-	}
-	free(b->cells);
-	free(b->bytes);
-}
+/* ---- Items ---- */
 
 static int batch_make(dur_view *v, struct batch *b, const dur_value *items, uint64_t n)
 {
