@@ -308,8 +308,10 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value,
 	/* plain bytes under plain bytes: nothing about them can be refused */
 	if (c.at == 0 && c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->ptr &&
 	    key->len <= DUR_MAX_KEY && value && value->type == DUR_BYTES && value->ptr &&
-	    value->len <= VALUE_BYTES_MAX)
+	    value->len <= VALUE_BYTES_MAX) {
+		k->len = key->len;
 		return 0;
+	}
 	if (c.at == 0 && !key_is_path(key)) {
 		rc = catalog_key(c, key, k);
 		return rc == 0 ? cell_prepare(value, k->len, m) : rc;
@@ -330,11 +332,27 @@ static bool borrows(const dur_value *value)
 	return value && value->type >= DUR_MAP;
 }
 
-/* A collection of this very transaction, or what may hold one: an earlier put may remove it. */
-static bool may_go(const dur_view *v, const dur_value *value)
+/* Whether it goes to a run, as far as its length tells. */
+static bool is_long(const dur_value *value, size_t key_len)
+{
+	switch (value->type) {
+	case DUR_BIGINT:
+	case DUR_DECIMAL:
+	case DUR_STR:
+	case DUR_BYTES: return value->len + VALUE_HEAD_MAX > scalar_room(key_len);
+	case DUR_TUPLE: return true;
+	default: return false;
+	}
+}
+
+/*
+ * Whether an earlier put may remove where it lies: a collection of this very transaction, or what
+ * may hold one, or a large value, whose pages are used again if the transaction wrote them.
+ */
+static bool may_go(const dur_view *v, const dur_value *value, size_t key_len)
 {
 	if (!borrows(value))
-		return false;
+		return value && is_long(value, key_len);
 	return value->type & DUR_LITERAL ||
 	       ((value->type < DUR_OBJECT || value->type == DUR_COLL) && value->coll.view == v);
 }
@@ -369,7 +387,7 @@ static int check_many(dur_coll c, const dur_value *keys, const dur_value *values
 		rc = check_put(c, &keys[i], value, &k, &m);
 		if (rc >= 0)
 			rc = m.len ? ready_add(ready, c.view, i, n, &k, &m) : 0;
-		if (rc == 0 && m.len == 0 && may_go(c.view, value)) {
+		if (rc == 0 && m.len == 0 && may_go(c.view, value, k.len)) {
 			rc = early->n ? 0 : batch_open(early, n);
 			if (rc == 0)
 				early->cells[i].len = (uint32_t)k.len + 1;

@@ -346,6 +346,39 @@ START_TEST(what_goes_in_the_same_call_is_shared)
 }
 END_TEST
 
+/*
+ * A large value of the transaction's own is copied before its pages go to the next one. _i: by keys,
+ * by paths, in a raw catalog.
+ */
+START_TEST(long_values_go_in_the_same_call)
+{
+	static const char *const paths[] = { "/a", "/b", "/c" };
+	static char other[LONG];
+	dur_value values[] = { DUR_BYTES("x", 1), DUR_BYTES(text, LONG), { 0 } }, keys[3], got;
+	dur_prefix *in = p;
+	dur_view *v;
+
+	memset(other, 'o', sizeof other);
+	for (int i = 0; i < 3; i++)
+		keys[i] = _i == 1 ? DUR_PATH(paths[i]) : DUR_BYTES(paths[i], 2);
+	if (_i == 2)
+		EXPECT(0, dur_attach(ws, "raw", DUR_CREATE | DUR_RAW, NULL, &in));
+	EXPECT(0, dur_begin(in, NULL, &v));
+	EXPECT(0, dur_put(dur_root(v), &keys[0], &DUR_BYTES(other, LONG)));
+	EXPECT(0, dur_get(dur_root(v), &keys[0], &values[2]));
+	EXPECT(0, dur_put_many(dur_root(v), keys, values, 3));
+	for (int i = 1; i < 3; i++) {
+		EXPECT(0, dur_get(dur_root(v), &keys[i], &got));
+		ck_assert_uint_eq(got.len, LONG);
+		ck_assert_mem_eq(got.ptr, i == 1 ? text : other, LONG);
+	}
+	EXPECT(0, dur_commit(v, NULL, NULL));
+	dur_close(v);
+	if (_i == 2)
+		EXPECT(0, dur_detach(in));
+}
+END_TEST
+
 /* Once it is gone nothing leads to it any more. */
 START_TEST(what_is_gone_in_the_transaction_is_refused)
 {
@@ -398,6 +431,7 @@ static Suite *suite(void)
 	tc = tcase_create("one transaction");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, what_goes_in_the_same_call_is_shared, 0, 5);
+	tcase_add_loop_test(tc, long_values_go_in_the_same_call, 0, 3);
 	tcase_add_test(tc, what_is_gone_in_the_transaction_is_refused);
 	suite_add_tcase(s, tc);
 	return s;
