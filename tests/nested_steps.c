@@ -545,6 +545,7 @@ static void do_splice(struct place *at)
 		return;
 	EXPECT(0, dur_splice(at->coll, position(node, where), from, &r));
 	tally[TALLY_WRITES]++;
+	tally[past ? TALLY_SPLICES_PAST : TALLY_SPLICES]++;
 	if (node->kind == DUR_ROPE) {
 		if (give)
 			plain_rope_insert(node, where, source->bytes + r.skip, give);

@@ -29,6 +29,8 @@ void tally_say(const char *test, uint64_t seed)
 		[TALLY_CLONES_OWN] = "clones within a transaction",
 		[TALLY_CLONES] = "clones across transactions",
 		[TALLY_CLONES_PAST] = "clones from old states",
+		[TALLY_SPLICES] = "splices",
+		[TALLY_SPLICES_PAST] = "splices from old states",
 		[TALLY_HELD] = "held snapshots read again",
 		[TALLY_OLD] = "old states read again",
 		[TALLY_GONE] = "old states gone",

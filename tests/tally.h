@@ -20,6 +20,8 @@ enum tally {
 	TALLY_CLONES_OWN,       /* of what the same transaction made */
 	TALLY_CLONES,           /* of what an earlier one made */
 	TALLY_CLONES_PAST,      /* out of a snapshot of an old state */
+	TALLY_SPLICES,
+	TALLY_SPLICES_PAST,
 	TALLY_HELD,             /* snapshots read again after later commits */
 	TALLY_OLD,              /* old states opened by number and read */
 	TALLY_GONE,             /* refused, as retention had let go of them */

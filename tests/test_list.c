@@ -279,7 +279,7 @@ static void splice(dur_view *txn, dur_view *snap, unsigned to, size_t at)
 	EXPECT(0, dur_splice(open_list(txn, to), (int64_t)at, open_list(past ? snap : txn, from),
 	                     whole ? NULL : &range));
 	tally[TALLY_WRITES]++;
-	tally[past ? TALLY_CLONES_PAST : TALLY_CLONES]++;
+	tally[past ? TALLY_SPLICES_PAST : TALLY_SPLICES]++;
 	/* before it: what is gone by now is gone, whatever comes in */
 	check_handles();
 	plain_insert(&lists[to], at, src->items + low, high - low);

@@ -223,6 +223,7 @@ static void splice(dur_view *txn, dur_view *snap, unsigned to, size_t at)
 	EXPECT(0, dur_splice(open_rope(txn, to), (int64_t)at, open_rope(past ? snap : txn, from),
 	                     whole ? NULL : &(dur_range){ .from = &lo, .to = &hi }));
 	tally[TALLY_WRITES]++;
+	tally[past ? TALLY_SPLICES_PAST : TALLY_SPLICES]++;
 	plain_insert(&ropes[to], at, src->bytes + low, high - low);
 }
 
