@@ -345,7 +345,7 @@ static void stretch(uint64_t most)
 
 START_TEST(random_nesting)
 {
-	uint64_t seed = random_seed("nested"), most = tally_wanted(40000, 2000000);
+	uint64_t seed = random_seed("nested"), most = tally_wanted(20000, 2000000);
 
 	world.each = getenv("NESTED_EACH");
 	for (uint64_t n = 0; tally[TALLY_WRITES] < most; n++) {
