@@ -134,7 +134,7 @@ size_t key_bytes(const struct plain *node, const dur_value *key, uint8_t buf[DUR
 	return len;
 }
 
-static size_t find(const struct plain *node, const uint8_t *key, size_t len, bool *found)
+size_t plain_find_bytes(const struct plain *node, const uint8_t *key, size_t len, bool *found)
 {
 	size_t low = 0, high = node->n;
 
@@ -159,7 +159,7 @@ size_t plain_find(const struct plain *node, const dur_value *key, bool *found)
 {
 	uint8_t buf[DUR_MAX_KEY + 1];
 
-	return find(node, buf, key_bytes(node, key, buf), found);
+	return plain_find_bytes(node, buf, key_bytes(node, key, buf), found);
 }
 
 struct entry *plain_replace(struct plain *node, size_t at)
@@ -188,7 +188,7 @@ struct entry *plain_put(struct plain *node, const dur_value *key)
 	uint8_t buf[DUR_MAX_KEY + 1];
 	size_t len = key_bytes(node, key, buf);
 	bool found;
-	size_t at = find(node, buf, len, &found);
+	size_t at = plain_find_bytes(node, buf, len, &found);
 	struct entry *e;
 
 	if (found)

@@ -60,6 +60,7 @@ void plain_forget(struct plain *node);
 size_t key_bytes(const struct plain *node, const dur_value *key, uint8_t buf[DUR_MAX_KEY + 1]);
 /* Where a key of a map or set is, or would be. */
 size_t plain_find(const struct plain *node, const dur_value *key, bool *found);
+size_t plain_find_bytes(const struct plain *node, const uint8_t *key, size_t len, bool *found);
 /* The entry at a key of a map or set, empty: new, or what was there is gone. */
 struct entry *plain_put(struct plain *node, const dur_value *key);
 /* The entry at a place, emptied. */

@@ -13,7 +13,7 @@
 #include "tests/random_values.h"
 #include "tests/tally.h"
 
-enum { DEEPEST = 14, STEPS = DEEPEST + 2 };
+enum { DEEPEST = 14, STEPS = DEEPEST + 2, WALKERS = 4 };
 
 struct world world;
 
@@ -25,6 +25,17 @@ struct place {
 	unsigned n;
 	bool entered;           /* by enter_place() */
 };
+
+/* An iterator that stays open. */
+static struct walker {
+	dur_iter *it;           /* NULL: none */
+	struct handle *handle;  /* through which it was opened, if that still is */
+	dur_coll coll;
+	bool back, started;
+	size_t position;        /* given last, */
+	uint8_t key[DUR_MAX_KEY + 1]; /* or this key */
+	size_t len;
+} walkers[WALKERS];
 
 uint64_t below(uint64_t n)
 {
@@ -100,6 +111,12 @@ void handles_forget(void)
 {
 	for (unsigned i = 0; i < WORLD_HANDLES; i++)
 		forget(&world.handles[i]);
+}
+
+void iterators_forget(void)
+{
+	for (unsigned i = 0; i < WALKERS; i++)
+		walkers[i].it = NULL;
 }
 
 void handle_must_be_stale(dur_coll c)
@@ -671,6 +688,72 @@ static void do_look(struct place *at)
 		compare_value(&value, &node->entry[where], &world.rng);
 }
 
+/* ---- Iterators that stay open ---- */
+
+static void walker_open(struct walker *w)
+{
+	dur_range r = { .flags = below(2) ? DUR_REVERSE : 0 };
+	struct handle *h = &world.handles[below(WORLD_HANDLES)];
+
+	if (!h->node || h->node->dead || h->node->kind == DUR_ROPE)
+		return;
+	*w = (struct walker){ .handle = h, .coll = h->coll, .back = r.flags != 0 };
+	EXPECT(0, dur_scan(h->coll, &r, &w->it));
+}
+
+/* The place of the entry behind the one given last, whatever was written since; there may be none. */
+static size_t walker_next(const struct walker *w, const struct plain *node)
+{
+	bool found = false;
+	size_t last;
+
+	if (!w->started)
+		return w->back ? node->n - 1 : 0;
+	last = node->kind != DUR_LIST ? plain_find_bytes(node, w->key, w->len, &found)
+	       : w->position < node->n ? w->position : node->n;
+	if (node->kind == DUR_LIST)
+		found = last < node->n;
+	return w->back ? last - 1 : last + found; /* before the first: beyond all */
+}
+
+static void walker_step(struct walker *w, const struct plain *node)
+{
+	size_t at = walker_next(w, node);
+	dur_value key, value;
+
+	EXPECT(at < node->n ? 0 : DUR_NONE, dur_next(w->it, &key, &value));
+	tally[TALLY_READS]++;
+	if (at >= node->n)
+		return;
+	compare_key(&key, node, at);
+	w->started = true;
+	w->position = at;
+	w->len = node->entry[at].key_len;
+	if (w->len)
+		memcpy(w->key, node->entry[at].key, w->len);
+	if (!is_set(node))
+		compare_value(&value, &node->entry[at], &world.rng);
+}
+
+static void walk(void)
+{
+	struct walker *w = &walkers[below(WALKERS)];
+	const struct plain *node = w->it ? w->handle->node : NULL;
+
+	if (!w->it) {
+		walker_open(w);
+	} else if (!node || w->handle->coll.at != w->coll.at || below(20) == 0) {
+		dur_iter_close(w->it);
+		w->it = NULL;
+	} else if (node->dead) {
+		EXPECT(DUR_E_STALE, dur_next(w->it, NULL, NULL));
+		tally[TALLY_READS]++;
+	} else {
+		for (uint64_t n = 1 + below(4); n > 0; n--)
+			walker_step(w, node);
+	}
+}
+
 /* ---- Operations ---- */
 
 struct operation {
@@ -701,6 +784,10 @@ void random_operation(void)
 	const struct operation *list, *o;
 	unsigned all = 0;
 
+	if (below(8) == 0) {
+		walk();
+		return;
+	}
 	random_place(&at);
 	list = is_set(at.node) ? of_sets : at.node->kind == DUR_LIST ? of_lists :
 	       at.node->kind == DUR_ROPE ? of_ropes : of_maps;

@@ -37,6 +37,8 @@ void random_operation(void);
 void random_restore(void);
 /* All handles are let go of. */
 void handles_forget(void);
+/* Those that are open end with the transaction. */
+void iterators_forget(void);
 void handle_must_be_stale(dur_coll c);
 
 #endif

@@ -179,6 +179,7 @@ static void transaction(void)
 	}
 	end_marks(0);
 	handles_forget();
+	iterators_forget();
 	if (before) {
 		plain_free(world.root);
 		world.root = before;
