@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "duramen.h"
 #include "engine/dirty_private.h"
@@ -74,7 +75,7 @@ void dirty_close(struct dirty *d)
 	if (!x)
 		return;
 	for (size_t i = 0; i < x->n_slabs; i++)
-		free(x->slabs[i]);
+		free(x->slabs[i].at);
 	free(x->slabs);
 	free(x->spare);
 	free(x->next_index);
@@ -129,6 +130,40 @@ int dirty_lost(const struct dirty *d)
 
 /* ---- Buffers and indexes ---- */
 
+/* How many slabs begin at an address or before it. */
+static size_t slabs_up_to(const struct dirty_private *x, uintptr_t at)
+{
+	size_t low = 0, high = x->n_slabs;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if ((uintptr_t)x->slabs[mid].at <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+bool dirty_holds(const struct dirty *d, const void *bytes)
+{
+	struct dirty_private *x = d->extra;
+	uintptr_t at = (uintptr_t)bytes, low = 0, high = UINTPTR_MAX;
+
+	if (likely(at - x->gap < x->gap_bytes))
+		return false;
+	size_t n = slabs_up_to(x, at);
+	if (n)
+		low = (uintptr_t)x->slabs[n - 1].at + x->slabs[n - 1].bytes;
+	if (n < x->n_slabs)
+		high = (uintptr_t)x->slabs[n].at;
+	if (at < low)
+		return true;
+	x->gap = low;
+	x->gap_bytes = high - low;
+	return false;
+}
+
 static int slab_new(struct dirty_private *x)
 {
 	size_t n = x->n_slabs < 3 ? (size_t)SLAB_FIRST << x->n_slabs : SLAB_MOST;
@@ -142,7 +177,11 @@ static int slab_new(struct dirty_private *x)
 	if (!slab)
 		return no_memory();
 	ASAN_POISON_MEMORY_REGION(slab, n * PAGE_SIZE);
-	x->slabs[x->n_slabs++] = slab;
+	size_t before = slabs_up_to(x, (uintptr_t)slab);
+	memmove(&x->slabs[before + 1], &x->slabs[before], (x->n_slabs - before) * sizeof *x->slabs);
+	x->slabs[before] = (struct slab){ slab, n * PAGE_SIZE };
+	x->gap_bytes = 0;
+	x->n_slabs++;
 	/* The lowest address is used first: pages made one after the other make one write. */
 	for (size_t i = n; i-- > 0;)
 		x->spare[x->n_spare++] = (struct page *)(slab + i * PAGE_SIZE);

@@ -127,6 +127,8 @@ int dirty_own(struct dirty *d, struct page_ptr *ptr, enum page_class class, stru
  * it, too. What it names is not looked at: that is with its copy, or see refs.h.
  */
 int dirty_drop(struct dirty *d, struct page_ptr ptr, enum page_class class);
+/* Whether bytes that were read lie in a dirty page: the next write may move them. */
+bool dirty_holds(const struct dirty *d, const void *bytes);
 
 /*
  * Large values: run.h writes them through these two. n pages are taken and the run is listed as

@@ -29,9 +29,13 @@ enum { SPILL_PAGES = 256 }; /* 1 MiB a write */
 enum { SHARE_BLOCK = 512 };
 
 struct dirty_private {
-	/* Buffers: slabs of pages; a stack of those not in use, with room for all. */
-	void **slabs;
+	/* Buffers: slabs of pages, by address; a stack of those not in use, with room for all. */
+	struct slab {
+		uint8_t *at;
+		size_t bytes;
+	} *slabs;
 	size_t n_slabs, cap_slabs;
+	uintptr_t gap, gap_bytes; /* addresses without a slab, as the last question met them */
 	struct page **spare;
 	size_t n_spare, cap_spare;
 	uint32_t *next_index; /* by index: the free index behind it, + 1 */

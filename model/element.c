@@ -262,6 +262,7 @@ struct ready {
 enum { READY_HEAD = 8, READY_MAX = READY_HEAD + DUR_MAX_KEY + TREE_CELL_MAX };
 enum { READY_BYTES = 1 << 20 };
 
+/* 1: there is no room. */
 static int ready_add(struct ready *r, dur_view *v, uint32_t i, uint32_t n,
                      const struct element_key *k, const struct made_cell *m)
 {
@@ -274,7 +275,7 @@ static int ready_add(struct ready *r, dur_view *v, uint32_t i, uint32_t n,
 		r->end = r->first + room;
 	}
 	if (READY_HEAD + k->len + m->len > (size_t)(r->end - r->at))
-		return 0;
+		return 1;
 	put_u32(r->at, i);
 	put_u16(r->at + 4, (uint16_t)k->len);
 	put_u16(r->at + 6, (uint16_t)m->len);
@@ -297,6 +298,18 @@ static bool ready_take(struct ready *r, uint32_t i, struct element_key *k, struc
 	return true;
 }
 
+static bool is_text(const dur_value *value)
+{
+	return value->type == DUR_STR || value->type == DUR_BYTES || value->type == DUR_BIGINT ||
+	       value->type == DUR_DECIMAL;
+}
+
+/* Whether its bytes lie where a put of this transaction may move them. */
+static bool is_lent(const dur_view *v, const dur_value *text)
+{
+	return is_text(text) && dirty_holds(&v->txn->dirty, text->ptr);
+}
+
 /* Everything that can be refused about a put; m->len: what it puts at the key of c itself. */
 static int check_put(dur_coll c, const dur_value *key, const dur_value *value,
                      struct element_key *k, struct made_cell *m)
@@ -308,7 +321,7 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value,
 	/* plain bytes under plain bytes: nothing about them can be refused */
 	if (c.at == 0 && c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->ptr &&
 	    key->len <= DUR_MAX_KEY && value && value->type == DUR_BYTES && value->ptr &&
-	    value->len <= VALUE_BYTES_MAX) {
+	    value->len <= VALUE_BYTES_MAX && !is_lent(c.view, key) && !is_lent(c.view, value)) {
 		k->len = key->len;
 		return 0;
 	}
@@ -332,27 +345,19 @@ static bool borrows(const dur_value *value)
 	return value && value->type >= DUR_MAP;
 }
 
-/* Whether it goes to a run, as far as its length tells. */
-static bool is_long(const dur_value *value, size_t key_len)
-{
-	switch (value->type) {
-	case DUR_BIGINT:
-	case DUR_DECIMAL:
-	case DUR_STR:
-	case DUR_BYTES: return value->len + VALUE_HEAD_MAX > scalar_room(key_len);
-	case DUR_TUPLE: return true;
-	default: return false;
-	}
-}
-
 /*
  * Whether an earlier put may remove where it lies: a collection of this very transaction, or what
- * may hold one, or a large value, whose pages are used again if the transaction wrote them.
+ * may hold one; a text in its pages; a large value, whose pages are used again if the transaction
+ * wrote them.
  */
 static bool may_go(const dur_view *v, const dur_value *value, size_t key_len)
 {
+	if (!value)
+		return false;
+	if (is_text(value))
+		return value->len + VALUE_HEAD_MAX > scalar_room(key_len) || is_lent(v, value);
 	if (!borrows(value))
-		return value && is_long(value, key_len);
+		return value->type == DUR_TUPLE;
 	return value->type & DUR_LITERAL ||
 	       ((value->type < DUR_OBJECT || value->type == DUR_COLL) && value->coll.view == v);
 }
@@ -386,13 +391,14 @@ static int check_many(dur_coll c, const dur_value *keys, const dur_value *values
 		const dur_value *value = values ? &values[i] : NULL;
 		rc = check_put(c, &keys[i], value, &k, &m);
 		if (rc >= 0)
-			rc = m.len ? ready_add(ready, c.view, i, n, &k, &m) : 0;
-		if (rc == 0 && m.len == 0 && may_go(c.view, value, k.len)) {
-			rc = early->n ? 0 : batch_open(early, n);
-			if (rc == 0)
+			rc = m.len ? ready_add(ready, c.view, i, n, &k, &m) : 1;
+		if (rc == 1) {
+			bool is_early = may_go(c.view, value, k.len);
+			rc = is_early && !early->n ? batch_open(early, n) : 0;
+			if (is_early && rc == 0)
 				early->cells[i].len = (uint32_t)k.len + 1;
 		}
-		*may_spill = *may_spill && !borrows(value);
+		*may_spill = *may_spill && !borrows(value) && !is_lent(c.view, &keys[i]);
 	}
 	ready->end = ready->at;
 	ready->at = ready->first;
