@@ -207,6 +207,16 @@ static void ask_ahead(struct packs *packs, const struct lineage *c)
 	}
 }
 
+static int surely_raw(struct packs *packs, struct lineage *c)
+{
+	const uint8_t *bytes;
+
+	c->next = LINEAGE_RAW;
+	if (file_map(packs->pager.file, c->at.no, 1, &bytes) == 0) /* else who reads it will be told */
+		prefetch_lines(bytes, PAGE_SIZE / 64);
+	return 0;
+}
+
 /* Passes on to the next pack that may have it; none: it is raw. */
 static int next_pack(struct packs *packs, struct lineage *c)
 {
@@ -219,10 +229,8 @@ static int next_pack(struct packs *packs, struct lineage *c)
 	c->raw = NULL;
 	while ((rc = has_index(packs, c->index)) == 0 && packs->known[c->index].run.last <= c->at.birth)
 		c->index++;
-	if (rc != 0) {
-		c->next = LINEAGE_RAW;
-		return rc < 0 ? rc : 0;
-	}
+	if (rc != 0)
+		return rc < 0 ? rc : surely_raw(packs, c);
 	rc = pack_at(packs, c->index, &c->pack);
 	if (rc < 0)
 		return rc;
@@ -242,7 +250,7 @@ static int seek(struct packs *packs, struct lineage *c)
 	if (pack_probe_next(&c->pack, &c->probe, &c->offset) == 0) {
 		c->next = LINEAGE_TRY;
 		if (c->offset < c->pack.end)
-			prefetch_lines(c->pack.bytes + c->offset, 3);
+			prefetch_lines(c->pack.bytes + c->offset - 128, 5); /* bases stand before it */
 	} else {
 		c->probing = false;
 		c->index++;
@@ -355,8 +363,11 @@ static int begin(struct packs *packs, const struct lineage *c, uint8_t *to)
 	default:
 		return key_frame(&c->entry, to);
 	}
-	if (rc == 0)
-		memcpy(to, bytes, PAGE_SIZE);
+	if (rc == 0) {
+		size_t n = PAGE_SIZE;
+		__asm__("" : "+r"(n)); /* the library's copy is faster than the compiler's own */
+		memcpy(to, bytes, n);
+	}
 	return rc;
 }
 

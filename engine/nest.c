@@ -302,8 +302,7 @@ static bool check_next(struct nest_checker *c)
 
 bool nest_check(const uint8_t *cell, size_t len, bool dirty, const char **why)
 {
-	/* What a leaf holds as a rule: no collection, no run. */
-	if (likely(len && cell[0] < DUR_MAP))
+	if (likely(len && nest_is_plain(cell)))
 		return true;
 
 	struct nest_checker c;

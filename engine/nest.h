@@ -59,6 +59,12 @@ static inline bool nest_is_collection(const uint8_t *cell)
 	return kind >= DUR_MAP && kind <= DUR_ROPE;
 }
 
+/* What a leaf holds as a rule: no collection, no run. */
+static inline bool nest_is_plain(const uint8_t *cell)
+{
+	return cell[0] < DUR_MAP;
+}
+
 static inline bool nest_is_embedded(const uint8_t *cell)
 {
 	return nest_is_collection(cell) && (cell[0] & NEST_EMBEDDED);

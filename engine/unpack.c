@@ -18,7 +18,10 @@ enum {
 	REST_PAGES = 64,                /* buffers kept from one life to the next; all of them, as long as */
 	RESTING_PAGES = 4096,           /* those at rest in this process are no more: 16 MiB */
 	NONE = UNPACK_PAGES,
+	WALK_PAGES = 64,                /* that a long walk goes round in: they stay in the processor's cache */
 };
+
+_Static_assert(WALK_PAGES >= 2 * UNPACK_AHEAD, "what is met ahead is still here when the walk comes to it");
 
 /* A page met: decoded into a buffer, or raw. */
 struct met {
@@ -35,6 +38,8 @@ struct unpack {
 	struct page_ptr expected;       /* next by unpack_ahead(), number 0: any */
 	unsigned ahead;                 /* pages that it met the last time; 0: it never did */
 	unsigned resting;               /* buffers counted among those at rest */
+	uint16_t walk[WALK_PAGES];      /* places that long walks filled, place + 1 */
+	unsigned walked;                /* pages */
 	uint16_t used;                  /* places ever used in this life */
 	uint16_t newest, oldest;
 	uint16_t hash[HASH];            /* place + 1 */
@@ -87,6 +92,8 @@ void unpack_start(struct unpack *u, struct file *file, const struct tree *system
 	packs_start(&u->packs, file, system, state);
 	u->decoded = 0;
 	u->used = 0;
+	u->walked = 0;
+	memset(u->walk, 0, sizeof u->walk);
 	u->newest = u->oldest = NONE;
 	memset(u->hash, 0, sizeof u->hash);
 	u->ahead = 0;
@@ -177,18 +184,32 @@ static void hash_remove(struct unpack *u, uint16_t i)
 	u->met[i].ptr.no = 0;
 }
 
+static uint16_t place_empty(struct unpack *u, uint16_t i)
+{
+	unlink_place(u, i);
+	if (u->met[i].ptr.no) {
+		*u->moved += u->met[i].page == u->met[i].buffer; /* who looks at it must seek it anew */
+		hash_remove(u, i);
+	}
+	return i;
+}
+
 /* A place to fill: a fresh one, or that of the page used longest ago. It is in no list. */
 static uint16_t place_take(struct unpack *u)
 {
-	uint16_t i;
+	return u->used < UNPACK_PAGES ? u->used++ : place_empty(u, u->oldest);
+}
 
-	if (u->used < UNPACK_PAGES)
-		return u->used++;
-	i = u->oldest;
-	unlink_place(u, i);
-	if (u->met[i].ptr.no)
-		hash_remove(u, i);
-	return i;
+/* The same in a long walk: it meets each page once, and would drive out all that is met again and again. */
+static uint16_t place_walk(struct unpack *u)
+{
+	uint16_t *turn = &u->walk[u->walked++ % WALK_PAGES];
+
+	if (!*turn)
+		*turn = (uint16_t)(place_take(u) + 1);
+	else
+		place_empty(u, (uint16_t)(*turn - 1));
+	return (uint16_t)(*turn - 1);
 }
 
 static void place_fill(struct unpack *u, uint16_t i, struct page_ptr ptr, const struct page *page)
@@ -275,9 +296,8 @@ static int fill(struct unpack *u, struct lineage *c, void *to)
 }
 
 /* The page of a followed lineage, or a raw one, gets a place in the pool. */
-static int meet(struct unpack *u, struct lineage *c, const struct page **page)
+static int meet(struct unpack *u, struct lineage *c, bool walk, const struct page **page)
 {
-	bool full = u->used == UNPACK_PAGES;
 	struct met *m;
 	uint16_t i;
 	int rc;
@@ -285,15 +305,13 @@ static int meet(struct unpack *u, struct lineage *c, const struct page **page)
 	if (lineage_is_raw(c)) {
 		rc = file_page(u->packs.pager.file, c->page, page);
 		if (rc == 0)
-			place_fill(u, place_take(u), c->page, *page);
+			place_fill(u, walk ? place_walk(u) : place_take(u), c->page, *page);
 		return rc;
 	}
-	i = place_take(u);
+	i = walk ? place_walk(u) : place_take(u);
 	m = &u->met[i];
 	if (!m->buffer)
 		m->buffer = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
-	else if (full)
-		++*u->moved;
 	rc = m->buffer ? fill(u, c, m->buffer) : error_system(ENOMEM, "reading a state of the past");
 	if (rc < 0) {
 		place_return(u, i);
@@ -313,7 +331,7 @@ int unpack_page(struct unpack *u, struct page_ptr ptr, const struct page **page)
 		return 0;
 	lineage_start(&l, ptr, false);
 	rc = follow(u, &l);
-	return rc < 0 ? rc : meet(u, &l, page);
+	return rc < 0 ? rc : meet(u, &l, false, page);
 }
 
 /* Follows all of them, a step of each in turn. Those that cannot be followed end with a negative `fails`. */
@@ -361,5 +379,5 @@ void unpack_ahead(struct unpack *u, const struct page_ptr *ptrs, unsigned n)
 	follow_all(u, all, fails, k);
 	for (unsigned i = 0; i < k; i++)
 		if (fails[i] == 0)
-			(void)meet(u, &all[i], &page); /* who needs it will be told */
+			(void)meet(u, &all[i], u->ahead == UNPACK_AHEAD, &page); /* who needs it will be told */
 }

@@ -88,6 +88,10 @@ static inline uint8_t *put_varint(uint8_t *p, uint64_t v)
 static inline const uint8_t *get_varint(const uint8_t *p, const uint8_t *end, uint64_t *v)
 {
 	uint64_t r = 0;
+	if (likely(p < end && !(*p & 0x80))) {
+		*v = *p;
+		return p + 1;
+	}
 	for (unsigned shift = 0; p < end && shift < 64; shift += 7) {
 		uint8_t b = *p++;
 		if (shift == 63 && b > 1)
