@@ -750,7 +750,7 @@ START_TEST(retention)
 	ck_assert_uint_eq(stat.states, 40);
 	ck_assert_uint_eq(stat.oldest, list[n_list - 40].state);
 	ck_assert_uint_gt(stat.newest, newest); /* a state, but not one that is listed */
-	ck_assert_uint_ge(stat.durable, stat.newest);
+	ck_assert_uint_gt(stat.durable, newest); /* upkeep may have made more of them since */
 	page_through(9, false, n_list - 40);
 	page_through(9, true, n_list - 40);
 	resolves("latest", newest);
