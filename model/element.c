@@ -9,6 +9,7 @@
 #include "engine/value.h"
 #include "model/batch.h"
 #include "model/collection.h"
+#include "model/lent.h"
 #include "model/origin.h"
 
 enum { BATCH = 32 }; /* keys encoded at a time for dur_get_many() */
@@ -298,18 +299,6 @@ static bool ready_take(struct ready *r, uint32_t i, struct element_key *k, struc
 	return true;
 }
 
-static bool is_text(const dur_value *value)
-{
-	return value->type == DUR_STR || value->type == DUR_BYTES || value->type == DUR_BIGINT ||
-	       value->type == DUR_DECIMAL;
-}
-
-/* Whether its bytes lie where a put of this transaction may move them. */
-static bool is_lent(const dur_view *v, const dur_value *text)
-{
-	return is_text(text) && dirty_holds(&v->txn->dirty, text->ptr);
-}
-
 /* Everything that can be refused about a put; m->len: what it puts at the key of c itself. */
 static int check_put(dur_coll c, const dur_value *key, const dur_value *value,
                      struct element_key *k, struct made_cell *m)
@@ -321,7 +310,7 @@ static int check_put(dur_coll c, const dur_value *key, const dur_value *value,
 	/* plain bytes under plain bytes: nothing about them can be refused */
 	if (c.at == 0 && c.kind == DUR_RAW_MAP && key->type == DUR_BYTES && key->ptr &&
 	    key->len <= DUR_MAX_KEY && value && value->type == DUR_BYTES && value->ptr &&
-	    value->len <= VALUE_BYTES_MAX && !is_lent(c.view, key) && !is_lent(c.view, value)) {
+	    value->len <= VALUE_BYTES_MAX && !text_is_lent(c.view, value)) {
 		k->len = key->len;
 		return 0;
 	}
@@ -354,8 +343,8 @@ static bool may_go(const dur_view *v, const dur_value *value, size_t key_len)
 {
 	if (!value)
 		return false;
-	if (is_text(value))
-		return value->len + VALUE_HEAD_MAX > scalar_room(key_len) || is_lent(v, value);
+	if (value_is_text(value))
+		return value->len + VALUE_HEAD_MAX > scalar_room(key_len) || text_is_lent(v, value);
 	if (!borrows(value))
 		return value->type == DUR_TUPLE;
 	return value->type & DUR_LITERAL ||
@@ -398,7 +387,7 @@ static int check_many(dur_coll c, const dur_value *keys, const dur_value *values
 			if (is_early && rc == 0)
 				early->cells[i].len = (uint32_t)k.len + 1;
 		}
-		*may_spill = *may_spill && !borrows(value) && !is_lent(c.view, &keys[i]);
+		*may_spill = *may_spill && !borrows(value);
 	}
 	ready->end = ready->at;
 	ready->at = ready->first;
@@ -456,6 +445,8 @@ int dur_put_many(dur_coll c, const dur_value *keys, const dur_value *values, uin
 	if (n && (!keys || (!values && !kind_is_set(c.kind))))
 		rc = error_set(DUR_E_MISUSE, "dur_put_many() needs keys and as many values");
 	else
+		rc = keys_own(v, &keys, n);
+	if (rc == 0)
 		rc = check_many(c, keys, values, n, &ready, &early, &may_spill);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		if (ready_take(&ready, i, &k, &cell))

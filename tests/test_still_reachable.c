@@ -387,11 +387,11 @@ END_TEST
 START_TEST(lent_values_are_what_they_were)
 {
 	enum { PUTS = 3000, LENT = 699 };
-	static dur_value keys[PUTS + 2], values[PUTS + 2];
+	static dur_value keys[PUTS + 3], values[PUTS + 3];
 	static char names_of[PUTS][8];
 	uint32_t n = _i % 2 ? PUTS : 100;
 	dur_prefix *in = p;
-	dur_value got;
+	dur_value got, pair[2];
 	dur_view *v;
 
 	if (_i >= 2)
@@ -409,12 +409,18 @@ START_TEST(lent_values_are_what_they_were)
 	values[n + 1] = DUR_INT(7);
 	if (_i >= 2)
 		values[n + 1] = DUR_BYTES("7", 1);
-	EXPECT(0, dur_put_many(dur_root(v), keys, values, n + (_i % 2 ? 1 : 2)));
+	pair[0] = DUR_INT(1);
+	pair[1] = values[n];
+	keys[n + 2] = DUR_TUPLE(pair, 2);
+	values[n + 2] = DUR_INT(8);
+	EXPECT(0, dur_put_many(dur_root(v), keys, values, n + (_i >= 2 ? 2 : 3)));
+	pair[1] = DUR_BYTES(bytes, LENT);
 	EXPECT(0, dur_get(dur_root(v), &keys[n], &got));
 	ck_assert_uint_eq(got.len, LENT);
 	ck_assert_mem_eq(got.ptr, bytes, LENT);
-	if (_i % 2 == 0)
-		EXPECT(0, dur_get(dur_root(v), &DUR_BYTES(bytes, LENT), NULL));
+	EXPECT(0, dur_get(dur_root(v), &DUR_BYTES(bytes, LENT), NULL));
+	if (_i < 2)
+		EXPECT(0, dur_get(dur_root(v), &DUR_TUPLE(pair, 2), NULL));
 	EXPECT(0, dur_commit(v, NULL, NULL));
 	dur_close(v);
 	if (_i >= 2)
