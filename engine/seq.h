@@ -34,6 +34,18 @@ enum seq_kind { SEQ_LIST = PAGE_SEQ_LEAF, SEQ_ROPE = PAGE_ROPE_LEAF };
 
 /* The cell at a position. 0, 1: there are not so many, DUR_E_CORRUPT. */
 int list_get(const struct pager *pager, const struct tree *tree, uint64_t at, struct cell *cell);
+/*
+ * The same, for gets in order: they end in the leaf of the one before. n 0: there was none. Good as
+ * long as the pages of the pager are: its owner sets n to 0 before they go.
+ */
+struct list_near {
+	struct page_ptr root;
+	uint64_t first;                 /* position of the leaf's first item */
+	const struct page *leaf;
+	uint32_t n;
+};
+int list_get_near(const struct pager *pager, const struct tree *tree, uint64_t at,
+                  struct list_near *near, struct cell *cell);
 /* Copies up to len bytes from `at` on; *got < len: the rope ended. */
 int rope_read(const struct pager *pager, const struct tree *tree, uint64_t at, void *buf,
               uint64_t len, uint64_t *got);

@@ -14,30 +14,59 @@ static int fewer(struct page_ptr ptr)
 	return tree_corrupt(ptr, "it has fewer items than its parent says");
 }
 
-int list_get(const struct pager *pager, const struct tree *tree, uint64_t at, struct cell *cell)
+/* The leaf of a position, which becomes one within it. */
+static inline int list_leaf(const struct pager *pager, const struct tree *tree, uint64_t *at,
+                            const struct page **leaf)
 {
 	struct page_ptr ptr = tree->root;
 	const struct page *page;
 	int r = tree_shape(tree);
 	if (unlikely(r))
 		return r;
-	if (at >= tree->count || tree->depth == 0)
+	if (*at >= tree->count || tree->depth == 0)
 		return 1;
 	for (unsigned level = tree->depth - 1; level > 0; level--) {
 		r = seq_page(pager, ptr, SEQ_LIST, level, &page);
 		if (unlikely(r))
 			return r;
-		unsigned i = seq_route(page, &at);
+		unsigned i = seq_route(page, at);
 		if (unlikely(i == page->n))
 			return fewer(ptr);
 		ptr = seq_child_ptr(page, i);
 	}
-	r = seq_page(pager, ptr, SEQ_LIST, 0, &page);
+	r = seq_page(pager, ptr, SEQ_LIST, 0, leaf);
 	if (unlikely(r))
 		return r;
-	if (unlikely(at >= page->n))
-		return fewer(ptr);
-	*cell = seq_cell(page, (unsigned)at);
+	return unlikely(*at >= (*leaf)->n) ? fewer(ptr) : 0;
+}
+
+int list_get(const struct pager *pager, const struct tree *tree, uint64_t at, struct cell *cell)
+{
+	const struct page *leaf;
+	int r = list_leaf(pager, tree, &at, &leaf);
+	if (likely(r == 0))
+		*cell = seq_cell(leaf, (unsigned)at);
+	return r;
+}
+
+int list_get_near(const struct pager *pager, const struct tree *tree, uint64_t at,
+                  struct list_near *near, struct cell *cell)
+{
+	uint64_t within = at;
+	int r;
+	if (at - near->first < near->n && near->root.no == tree->root.no &&
+	    near->root.birth == tree->root.birth && at < tree->count) {
+		*cell = seq_cell(near->leaf, (unsigned)(at - near->first));
+		return 0;
+	}
+	r = list_leaf(pager, tree, &within, &near->leaf);
+	near->n = 0;
+	if (unlikely(r))
+		return r;
+	near->root = tree->root;
+	near->first = at - within;
+	near->n = near->leaf->n;
+	*cell = seq_cell(near->leaf, (unsigned)within);
 	return 0;
 }
 

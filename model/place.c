@@ -83,9 +83,19 @@ static int keyed_del(struct dirty *d, struct tree *tree, const struct element_ke
 
 /* ---- Lists ---- */
 
+/* A transaction's pages change within its calls, too: it remembers none. */
 static int list_form_get(const struct place *p, const struct element_key *key, struct cell *cell)
 {
-	return list_get(&p->view->pager, p->tree, key->position, cell);
+	dur_view *v = p->view;
+	int rc;
+
+	if (v->kind != VIEW_SNAPSHOT)
+		return list_get(&v->pager, p->tree, key->position, cell);
+	if (v->near_writes != v->writes)
+		v->near.n = 0;
+	rc = list_get_near(&v->pager, p->tree, key->position, &v->near, cell);
+	v->near_writes = v->writes; /* the get may have moved pages, but not the one it ended in */
+	return rc;
 }
 
 static int list_rank(const struct place *p, const struct element_key *key, uint64_t *rank)

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "engine/key.h"
+#include "engine/seq.h"
 #include "engine/tree.h"
 #include "internal/bytes.h"
 #include "internal/error.h"
@@ -65,6 +66,8 @@ struct dur_view {
 	uint64_t written_bytes, peak_bytes, pages_read;
 	dur_view *next_made, *next_spare;
 	void    *nth;                   /* model: the cursor of dur_nth() */
+	struct list_near near;          /* model: the leaf of the last get of a list, in a snapshot */
+	uint64_t near_writes;           /* the view's count then */
 	/* model: handles to collections. Stamps are of one series: no two meanings share one. */
 	uint32_t last_stamp;            /* the newest that was given out, for a life or until a write */
 	uint32_t lent_stamp;            /* of collections within values that a transaction has lent */

@@ -68,6 +68,7 @@ static inline void view_give(dur_view *v)
 	v->kind = VIEW_CLOSED;
 	v->stamp = ++v->last_stamp;
 	v->lent_stamp = 0;
+	v->near.n = 0;
 	if (unlikely(v->pager.unpack != NULL)) {
 		unpack_rest(v->unpack);
 		v->pager.unpack = NULL;

@@ -115,6 +115,43 @@ START_TEST(scans_that_push_each_others_pages_out)
 }
 END_TEST
 
+/* Gets of a list in order remember their leaf, until its memory is another page's. */
+START_TEST(gets_of_a_list_in_order)
+{
+	enum { ITEMS = 20000 };
+	uint64_t state;
+	dur_value value;
+	dur_coll list;
+	dur_view *v;
+
+	EXPECT(0, dur_begin(p, NULL, &v));
+	EXPECT(0, dur_make(dur_root(v), &DUR_STR("list"), DUR_LIST, &list));
+	for (int i = 0; i < ITEMS; i++)
+		MUST(dur_append(list, &DUR_INT(i)));
+	EXPECT(0, dur_commit(v, NULL, &state));
+	dur_close(v);
+	EXPECT(0, dur_begin(p, NULL, &v));
+	EXPECT(0, dur_enter(dur_root(v), &DUR_STR("list"), &list));
+	for (int i = 0; i < ITEMS; i += 50)
+		MUST(dur_put(list, &DUR_INT(i), &DUR_INT(-1)));
+	for (uint32_t key = 0; key < KEYS; key += 20)
+		put(v, key, COMMITS + 1);
+	EXPECT(0, dur_commit(v, NULL, NULL));
+	dur_close(v);
+	EXPECT(DUR_NONE, dur_pack_history(p, -1));
+
+	EXPECT(0, dur_snapshot(p, state, NULL, &v));
+	EXPECT(0, dur_enter(dur_root(v), &DUR_STR("list"), &list));
+	for (int i = 0; i < 100; i++) {
+		EXPECT(0, dur_get(list, &DUR_INT(i), &value));
+		ck_assert_int_eq(value.i, i);
+		for (uint32_t key = 0; i % 10 == 5 && key < KEYS; key += 32)
+			MUST(dur_get(dur_root(v), &DUR_INT(key), &value));
+	}
+	dur_close(v);
+}
+END_TEST
+
 START_TEST(seeks_and_ranks)
 {
 	dur_view *v = open_state(150);
@@ -213,6 +250,7 @@ static Suite *packed_views_suite(void)
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, scans_that_push_each_others_pages_out);
+	tcase_add_test(c, gets_of_a_list_in_order);
 	tcase_add_test(c, seeks_and_ranks);
 	tcase_add_test(c, differences_of_packed_states);
 	tcase_add_test(c, pages_that_are_decoded_are_counted);
