@@ -37,6 +37,19 @@ static void take(struct cursor *c, const struct step *steps)
 		c->level[level].n = steps[level].page->n;
 	}
 	c->key_page = NULL;
+	if (c->pager.unpack)
+		c->moved = unpack_moved(c->pager.unpack);
+}
+
+/* Pages of a packed state do not last while others are read: the leaf anew, if some have gone. */
+static inline int leaf_anew(struct cursor *c)
+{
+	if (likely(!c->pager.unpack || c->moved == unpack_moved(c->pager.unpack)))
+		return 0;
+	int r = tree_page(&c->pager, c->level[0].ptr, 0, &c->level[0].page);
+	c->moved = unpack_moved(c->pager.unpack);
+	c->key_page = NULL;
+	return r;
 }
 
 /*
@@ -143,7 +156,7 @@ static void meet_ahead(const struct cursor *c, const struct step *parent, int st
 	for (uint32_t at = parent->at + (uint32_t)step; at < parent->page->n && n <= UNPACK_AHEAD;
 	     at += (uint32_t)step)
 		ptrs[n++] = node_child_ptr(parent->page, at);
-	unpack_ahead(c->pager.unpack, ptrs, n);
+	unpack_ahead(c->pager.unpack, c, ptrs, n);
 }
 
 /*
@@ -180,7 +193,7 @@ int cursor_next(struct cursor *c)
 	if (likely(next < c->level[0].n)) {
 		c->level[0].at = next;
 		hint_ahead(c);
-		return 0;
+		return leaf_anew(c);
 	}
 	if (next > c->level[0].n)
 		return 1;
@@ -196,7 +209,7 @@ int cursor_prev(struct cursor *c)
 	if (likely(c->level[0].at > 0)) {
 		c->level[0].at--;
 		hint_ahead(c);
-		return 0;
+		return leaf_anew(c);
 	}
 	return cross(c, -1);
 }

@@ -62,6 +62,7 @@ struct seq_cursor {
 	uint32_t depth;                 /* levels on the path; 0: nowhere */
 	uint64_t first;                 /* position of the leaf's first unit */
 	const uint8_t *ahead, *ahead_end; /* what of the next leaf has not been asked for */
+	uint64_t moved;                 /* of a packed state: unpack_moved() when it met the leaf */
 	struct {
 		struct page_ptr ptr;
 		const struct page *page;

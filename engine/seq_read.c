@@ -6,6 +6,7 @@
  * leaves the cursor where it was.
  */
 #include "engine/seq_private.h"
+#include "engine/unpack.h"
 
 #define BEFORE UINT32_MAX               /* one more is 0 */
 
@@ -99,6 +100,18 @@ static void take(struct seq_cursor *c, const struct step *steps)
 		c->level[level].at = steps[level].at;
 		c->level[level].n = steps[level].page->n;
 	}
+	if (c->pager.unpack)
+		c->moved = unpack_moved(c->pager.unpack);
+}
+
+/* Pages of a packed state do not last while others are read: the leaf anew, if some have gone. */
+static inline int leaf_anew(struct seq_cursor *c)
+{
+	if (likely(!c->pager.unpack || c->moved == unpack_moved(c->pager.unpack)))
+		return 0;
+	int r = seq_page(&c->pager, c->level[0].ptr, c->kind, 0, &c->level[0].page);
+	c->moved = unpack_moved(c->pager.unpack);
+	return r;
 }
 
 /* Asks for the leaf after (1) or before (-1) this one, if the parent knows it. */
@@ -216,14 +229,14 @@ int seq_cursor_next(struct seq_cursor *c)
 	uint32_t at = c->level[0].at;
 	if (at == BEFORE) {
 		c->level[0].at = 0;
-		return 0;
+		return leaf_anew(c);
 	}
 	if (at >= c->level[0].n)
 		return 1;
 	if (likely(c->kind == SEQ_LIST && at + 1 < c->level[0].n)) {
 		c->level[0].at = at + 1;
 		hint_ahead(c);
-		return 0;
+		return leaf_anew(c);
 	}
 	return cross(c, 1);
 }
@@ -241,7 +254,7 @@ int seq_cursor_prev(struct seq_cursor *c)
 	if (likely(at > 0)) {
 		c->level[0].at = c->kind == SEQ_LIST ? at - 1 : 0;
 		hint_ahead(c);
-		return 0;
+		return leaf_anew(c);
 	}
 	int r = cross(c, -1);
 	if (!r && c->kind == SEQ_ROPE)

@@ -106,6 +106,7 @@ struct cursor {
 	uint32_t depth;                 /* levels on the path; 0: nothing there */
 	const struct page *key_page;    /* whose prefix key[] begins with */
 	const uint8_t *ahead, *ahead_end; /* what of the next leaf has not been asked for */
+	uint64_t moved;                 /* of a packed state: unpack_moved() when it met the leaf */
 	struct {
 		struct page_ptr ptr;
 		const struct page *page;

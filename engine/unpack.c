@@ -18,10 +18,9 @@ enum {
 	REST_PAGES = 64,                /* buffers kept from one life to the next; all of them, as long as */
 	RESTING_PAGES = 4096,           /* those at rest in this process are no more: 16 MiB */
 	NONE = UNPACK_PAGES,
-	WALK_PAGES = 64,                /* that a long walk goes round in: they stay in the processor's cache */
 };
 
-_Static_assert(WALK_PAGES >= 2 * UNPACK_AHEAD, "what is met ahead is still here when the walk comes to it");
+_Static_assert(UNPACK_WALK >= 2 * UNPACK_AHEAD, "what is met ahead is still here when the walk comes to it");
 
 /* A page met: decoded into a buffer, or raw. */
 struct met {
@@ -29,6 +28,7 @@ struct met {
 	const struct page *page;
 	struct page *buffer;            /* NULL: none yet */
 	uint16_t next, newer, older;    /* in its hash chain; in the list of use */
+	uint16_t turn;                  /* its place in `walk`, one up; 0: in none */
 };
 
 struct unpack {
@@ -38,7 +38,8 @@ struct unpack {
 	struct page_ptr expected;       /* next by unpack_ahead(), number 0: any */
 	unsigned ahead;                 /* pages that it met the last time; 0: it never did */
 	unsigned resting;               /* buffers counted among those at rest */
-	uint16_t walk[WALK_PAGES];      /* places that long walks filled, place + 1 */
+	const void *walker;             /* whose pages `walk` has */
+	uint16_t walk[UNPACK_WALK];     /* places that its walk filled, place + 1, and that nobody took since */
 	unsigned walked;                /* pages */
 	uint16_t used;                  /* places ever used in this life */
 	uint16_t newest, oldest;
@@ -97,8 +98,10 @@ void unpack_start(struct unpack *u, struct file *file, const struct tree *system
 	u->newest = u->oldest = NONE;
 	memset(u->hash, 0, sizeof u->hash);
 	u->ahead = 0;
-	for (unsigned i = 0; i < UNPACK_PAGES; i++)
+	for (unsigned i = 0; i < UNPACK_PAGES; i++) {
 		u->met[i].ptr = (struct page_ptr){ 0 };
+		u->met[i].turn = 0;
+	}
 	++*u->moved;
 }
 
@@ -115,6 +118,11 @@ void unpack_rest(struct unpack *unpack)
 		wake(unpack);
 		buffers_free(unpack, REST_PAGES);
 	}
+}
+
+uint64_t unpack_moved(const struct unpack *unpack)
+{
+	return *unpack->moved;
 }
 
 uint64_t unpack_decoded(const struct unpack *unpack)
@@ -186,11 +194,16 @@ static void hash_remove(struct unpack *u, uint16_t i)
 
 static uint16_t place_empty(struct unpack *u, uint16_t i)
 {
+	struct met *m = &u->met[i];
+
 	unlink_place(u, i);
-	if (u->met[i].ptr.no) {
-		*u->moved += u->met[i].page == u->met[i].buffer; /* who looks at it must seek it anew */
+	if (m->ptr.no) {
+		*u->moved += m->page == m->buffer; /* who looks at it must seek it anew */
 		hash_remove(u, i);
 	}
+	if (m->turn)
+		u->walk[m->turn - 1] = 0;
+	m->turn = 0;
 	return i;
 }
 
@@ -203,13 +216,24 @@ static uint16_t place_take(struct unpack *u)
 /* The same in a long walk: it meets each page once, and would drive out all that is met again and again. */
 static uint16_t place_walk(struct unpack *u)
 {
-	uint16_t *turn = &u->walk[u->walked++ % WALK_PAGES];
+	unsigned turn = u->walked++ % UNPACK_WALK;
+	uint16_t i = u->walk[turn] ? place_empty(u, (uint16_t)(u->walk[turn] - 1)) : place_take(u);
 
-	if (!*turn)
-		*turn = (uint16_t)(place_take(u) + 1);
-	else
-		place_empty(u, (uint16_t)(*turn - 1));
-	return (uint16_t)(*turn - 1);
+	u->walk[turn] = (uint16_t)(i + 1);
+	u->met[i].turn = (uint16_t)(turn + 1);
+	return i;
+}
+
+/* Another one walks: what the last one has met stays as long as any page, for it may stand there still. */
+static void walk_begin(struct unpack *u, const void *walker)
+{
+	for (unsigned turn = 0; turn < UNPACK_WALK && u->walked; turn++) {
+		if (u->walk[turn])
+			u->met[u->walk[turn] - 1].turn = 0;
+		u->walk[turn] = 0;
+	}
+	u->walked = 0;
+	u->walker = walker;
 }
 
 static void place_fill(struct unpack *u, uint16_t i, struct page_ptr ptr, const struct page *page)
@@ -363,7 +387,7 @@ static unsigned stride(struct unpack *u, const struct page_ptr *ptrs, unsigned n
 	return k;
 }
 
-void unpack_ahead(struct unpack *u, const struct page_ptr *ptrs, unsigned n)
+void unpack_ahead(struct unpack *u, const void *walker, const struct page_ptr *ptrs, unsigned n)
 {
 	struct lineage all[UNPACK_AHEAD];
 	int fails[UNPACK_AHEAD] = { 0 };
@@ -372,6 +396,8 @@ void unpack_ahead(struct unpack *u, const struct page_ptr *ptrs, unsigned n)
 
 	if (n == 0 || pool_find(u, ptrs[0], &page))
 		return;
+	if (u->walker != walker)
+		walk_begin(u, walker);
 	n = stride(u, ptrs, n);
 	for (unsigned i = 0; i < n; i++)
 		if (!pool_find(u, ptrs[i], &page))

@@ -115,6 +115,60 @@ START_TEST(scans_that_push_each_others_pages_out)
 }
 END_TEST
 
+/*
+ * Many maps of a root and some leaves each. What a walk goes round in becomes others' memory between walks, also
+ * that of the root which the next one stands below.
+ */
+START_TEST(scans_between_gets)
+{
+	enum { MAPS = 100, ITEMS = 1500, LEAF = 25, ROUNDS = 1500 };
+	dur_coll maps[MAPS];
+	dur_value key, value;
+	uint64_t state;
+	dur_iter *it;
+	dur_view *v;
+
+	EXPECT(0, dur_begin(p, NULL, &v));
+	for (uint32_t m = 0; m < MAPS; m++) {
+		EXPECT(0, dur_make(dur_root(v), &DUR_INT(KEYS + m), DUR_MAP, &maps[m]));
+		for (uint32_t i = 0; i < ITEMS; i++)
+			MUST(dur_put(maps[m], &DUR_INT(i), &DUR_BYTES(value_of(i, m), VALUE)));
+	}
+	EXPECT(0, dur_commit(v, NULL, &state));
+	dur_close(v);
+	EXPECT(0, dur_begin(p, NULL, &v));
+	for (uint32_t m = 0; m < MAPS; m++) {
+		EXPECT(0, dur_enter(dur_root(v), &DUR_INT(KEYS + m), &maps[m]));
+		for (uint32_t i = 0; i < ITEMS; i += LEAF)
+			MUST(dur_put(maps[m], &DUR_INT(i), &DUR_NULL()));
+	}
+	EXPECT(0, dur_commit(v, NULL, NULL));
+	dur_close(v);
+	EXPECT(DUR_NONE, dur_pack_history(p, -1));
+
+	EXPECT(0, dur_snapshot(p, state, NULL, &v));
+	for (uint32_t m = 0; m < MAPS; m++)
+		EXPECT(0, dur_enter(dur_root(v), &DUR_INT(KEYS + m), &maps[m]));
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint32_t m = (uint32_t)below(MAPS), at;
+		for (uint64_t n = below(600); n > 0 && round % 4 == 0; n--) {
+			m = (uint32_t)below(MAPS);
+			at = (uint32_t)below(ITEMS);
+			MUST(dur_get(maps[m], &DUR_INT(at), &value));
+			HOLDS(memcmp(value.ptr, value_of(at, m), VALUE) == 0, "entry %u of map %u", at, m);
+		}
+		EXPECT(0, dur_scan(maps[m], NULL, &it));
+		for (at = 0; at < ITEMS; at++) {
+			MUST(dur_next(it, &key, &value));
+			HOLDS(key.i == at && memcmp(value.ptr, value_of(at, m), VALUE) == 0,
+			      "entry %u of map %u", at, m);
+		}
+		dur_iter_close(it);
+	}
+	dur_close(v);
+}
+END_TEST
+
 /* Gets of a list in order remember their leaf, until its memory is another page's. */
 START_TEST(gets_of_a_list_in_order)
 {
@@ -250,6 +304,7 @@ static Suite *packed_views_suite(void)
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, scans_that_push_each_others_pages_out);
+	tcase_add_test(c, scans_between_gets);
 	tcase_add_test(c, gets_of_a_list_in_order);
 	tcase_add_test(c, seeks_and_ranks);
 	tcase_add_test(c, differences_of_packed_states);

@@ -428,6 +428,18 @@ START_TEST(lent_values_are_what_they_were)
 }
 END_TEST
 
+/* A tuple that is its own item is refused like one that is too deep. */
+START_TEST(keys_without_an_end)
+{
+	dur_value round = DUR_TUPLE(&round, 1);
+	dur_view *v;
+
+	EXPECT(0, dur_begin(p, NULL, &v));
+	ck_assert_int_lt(dur_put_many(dur_root(v), &round, &DUR_INT(1), 1), 0);
+	dur_close(v);
+}
+END_TEST
+
 /* Once it is gone nothing leads to it any more. */
 START_TEST(what_is_gone_in_the_transaction_is_refused)
 {
@@ -482,6 +494,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, what_goes_in_the_same_call_is_shared, 0, 5);
 	tcase_add_loop_test(tc, long_values_go_in_the_same_call, 0, 3);
 	tcase_add_loop_test(tc, lent_values_are_what_they_were, 0, 4);
+	tcase_add_test(tc, keys_without_an_end);
 	tcase_add_test(tc, what_is_gone_in_the_transaction_is_refused);
 	suite_add_tcase(s, tc);
 	return s;
